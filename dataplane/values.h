@@ -1,0 +1,125 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "router/values.h"
+
+namespace sluice::dataplane {
+
+// Listeners as plain values: what xds/decode makes of Envoy's Listener and HttpConnectionManager.
+// Defaults are Envoy's where they are safe, and the edge guide's where Envoy's are not (header and
+// request timeouts); docs/features.md lists the differences.
+
+// One access logger.
+struct AccessLogValue {
+  enum class Sink : uint8_t { kFile, kStdout, kStderr };
+  Sink sink = Sink::kFile;
+  std::string path;
+  // Text with %OPERATORS%; empty: Envoy's default format.
+  std::string text_format;
+  // JSON: keys in order with formats as values; nested objects are not supported yet. Used when
+  // set.
+  std::vector<std::pair<std::string, std::string>> json_format;
+  bool json = false;
+  bool omit_empty_values = false;
+  // The filters that are common: log only at or above a status code (0: off), and on any flag.
+  uint16_t min_status = 0;
+};
+
+// A filter of http_filters, by the type of its configuration. Its typed value is one of the
+// catalogue's (filters/catalogue.h); `name` is what the configuration calls it.
+struct FilterHeaderMutation {
+  std::vector<router::HeaderMutation> request_add;
+  std::vector<std::string> request_remove;
+  std::vector<router::HeaderMutation> response_add;
+  std::vector<std::string> response_remove;
+};
+struct FilterRouter {
+  bool suppress_envoy_headers = false;
+  bool dynamic_stats = true;
+};
+using FilterConfig = std::variant<FilterRouter, FilterHeaderMutation>;
+
+struct FilterValue {
+  std::string name;
+  FilterConfig config;
+  bool disabled = false;
+};
+
+enum class EscapedSlashes : uint8_t { kKeep, kReject, kRedirect, kForward };
+enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
+enum class Underscores : uint8_t { kAllow, kReject, kDrop };
+
+struct HttpValue {
+  enum class Codec : uint8_t { kAuto, kHttp1, kHttp2 };
+  Codec codec = Codec::kAuto;
+  std::string stat_prefix;
+  // Exactly one: a subscription's name, or the routes themselves.
+  std::string rds_name;
+  std::chrono::nanoseconds rds_initial_fetch_timeout{15'000'000'000};
+  std::shared_ptr<const router::RouteConfigValue> inline_routes;
+  std::vector<FilterValue> filters;
+  std::vector<AccessLogValue> access_logs;
+
+  std::chrono::nanoseconds idle_timeout{3'600'000'000'000};
+  std::chrono::nanoseconds stream_idle_timeout{300'000'000'000};
+  std::chrono::nanoseconds request_timeout{0};
+  std::chrono::nanoseconds request_headers_timeout{10'000'000'000};  // Envoy: off
+  std::chrono::nanoseconds max_connection_duration{0};
+  std::chrono::nanoseconds drain_timeout{5'000'000'000};
+  std::chrono::nanoseconds delayed_close_timeout{1'000'000'000};
+  uint32_t max_requests_per_connection = 0;
+
+  uint32_t max_request_head_bytes = 60 * 1024;
+  uint16_t max_request_headers = 100;
+  Underscores underscores = Underscores::kAllow;
+  bool accept_http_10 = false;
+  std::string default_host_for_http_10;
+  bool allow_chunked_length = false;
+
+  bool normalize_path = false;
+  bool merge_slashes = false;
+  EscapedSlashes escaped_slashes = EscapedSlashes::kKeep;
+  enum class StripPort : uint8_t { kNone, kMatching, kAny } strip_port = StripPort::kNone;
+  bool strip_trailing_host_dot = false;
+
+  bool use_remote_address = false;
+  uint32_t xff_num_trusted_hops = 0;
+  bool skip_xff_append = false;
+  bool generate_request_id = true;
+  bool preserve_external_request_id = false;
+  bool always_set_request_id_in_response = false;
+  bool proxy_100_continue = false;
+  std::string via;
+  std::string server_name = "sluice";
+  ServerHeader server_header = ServerHeader::kOverwrite;
+  bool append_x_forwarded_port = false;
+
+  // upgrade_configs that are enabled, lower case ("websocket", "connect").
+  std::vector<std::string> upgrades;
+};
+
+struct ListenerValue {
+  std::string name;
+  std::string version;
+  std::vector<base::Address> addresses;  // the first is the listener's, then additional ones
+  std::string stat_name;                 // address as statistics spell it; empty: derived
+  bool bind_to_port = true;
+  bool reuse_port = true;
+  bool ipv4_compat = false;
+  uint32_t tcp_backlog = 128;
+  uint32_t unix_mode = 0;
+  uint32_t buffer_limit_bytes = 1024 * 1024;  // per_connection_buffer_limit_bytes
+  // One default chain with one HTTP connection manager; filter-chain matching is TLS' issue.
+  HttpValue http;
+  std::string source;
+};
+
+}  // namespace sluice::dataplane

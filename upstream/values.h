@@ -1,0 +1,91 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+
+namespace sluice::upstream {
+
+// Clusters and endpoints as plain values: what xds/decode makes of Envoy's Cluster and
+// ClusterLoadAssignment, what tests write by hand. Defaults are Envoy's.
+
+enum class Health : uint8_t { kUnknown, kHealthy, kUnhealthy, kDraining, kTimeout, kDegraded };
+
+struct EndpointValue {
+  base::Address address;
+  std::string hostname;
+  Health health = Health::kUnknown;  // unknown counts as healthy
+  uint32_t weight = 1;
+  friend bool operator==(const EndpointValue&, const EndpointValue&) = default;
+};
+
+struct LocalityValue {
+  std::string region, zone, sub_zone;
+  uint32_t priority = 0;
+  uint32_t weight = 0;  // 0: unset
+  std::vector<EndpointValue> endpoints;
+  friend bool operator==(const LocalityValue&, const LocalityValue&) = default;
+};
+
+struct EndpointsValue {
+  std::string cluster_name;  // the resource's name
+  std::string version;
+  std::vector<LocalityValue> localities;
+  uint32_t overprovisioning_factor_pct = 140;
+  friend bool operator==(const EndpointsValue&, const EndpointsValue&) = default;
+};
+
+// Per priority (default, high). Envoy's defaults: 1024 each, retries 3.
+struct BreakerLimits {
+  uint32_t max_connections = 1024;
+  uint32_t max_pending_requests = 1024;
+  uint32_t max_requests = 1024;
+  uint32_t max_retries = 3;
+  friend bool operator==(const BreakerLimits&, const BreakerLimits&) = default;
+};
+
+// What makes a connection to an endpoint: pools survive a change of anything else. Compared as a
+// whole; equal parts are shared between versions, so that pointer equality implies no change.
+struct TransportValue {
+  enum class Http : uint8_t { kHttp1, kHttp2, kUseDownstream, kAuto };
+  Http http = Http::kHttp1;
+  std::chrono::nanoseconds connect_timeout{5'000'000'000};
+  std::chrono::nanoseconds idle_timeout{3'600'000'000'000};  // of pooled connections; 0: off
+  std::chrono::nanoseconds max_connection_duration{0};
+  uint32_t max_requests_per_connection = 0;  // 0: unlimited
+  uint32_t buffer_limit_bytes = 1024 * 1024;
+  uint32_t max_response_head_bytes = 60 * 1024;
+  uint16_t max_response_headers = 100;
+  std::optional<base::Address> bind;
+  bool tcp_keepalive = false;
+  uint32_t keepalive_probes = 0, keepalive_time_s = 0, keepalive_interval_s = 0;
+  friend bool operator==(const TransportValue&, const TransportValue&) = default;
+};
+
+struct ClusterValue {
+  enum class Discovery : uint8_t { kStatic, kEds };
+  enum class Balancer : uint8_t { kRoundRobin, kLeastRequest, kRandom };
+  std::string name;
+  std::string version;
+  std::string alt_stat_name;
+  Discovery discovery = Discovery::kStatic;
+  std::string eds_service_name;  // empty: the cluster's name
+  // The subscription's own wait (initial_fetch_timeout); 0: for ever.
+  std::chrono::nanoseconds eds_initial_fetch_timeout{15'000'000'000};
+  Balancer balancer = Balancer::kRoundRobin;
+  uint32_t choice_count = 2;  // least request
+  uint32_t healthy_panic_threshold_pct = 50;
+  TransportValue transport;
+  BreakerLimits breakers_default;
+  BreakerLimits breakers_high;
+  std::optional<EndpointsValue> static_endpoints;  // kStatic
+  bool ignore_new_hosts_until_first_hc = false;
+  std::string source;
+};
+
+}  // namespace sluice::upstream
