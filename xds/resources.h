@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace sluice::xds {
+
+// The seam between the protocol state machine (client.h: versions, nonces, names, streams; it knows
+// no resource's content) and what becomes of resources (assemble.h: decode, warm, publish). Both
+// live on main; neither knows the other but through this file.
+
+enum class Type : uint8_t { kCluster, kEndpoint, kListener, kRoute, kCount };
+
+std::string_view type_url_of(Type type) noexcept;    // "type.googleapis.com/envoy.config...."
+std::string_view short_name_of(Type type) noexcept;  // "CDS", "EDS", "LDS", "RDS"
+
+// One resource as it arrived: the serialised message of its type, not decoded. `hash` is of the
+// bytes: who has already accepted the same bytes under the same name skips them.
+struct Resource {
+  std::string name;
+  std::string version;  // the response's version_info (SotW) or the resource's own (delta)
+  std::string bytes;
+  uint64_t hash = 0;
+};
+
+// What came in one response. SotW LDS and CDS are full states: names that are missing are in
+// `removed`. Unchanged resources (same bytes as accepted before) are in neither list but in
+// `unchanged`, so that a consumer may learn that they were confirmed.
+struct Update {
+  Type type = Type::kCluster;
+  std::string version;
+  std::vector<Resource> changed;
+  std::vector<std::string> removed;
+  std::vector<std::string> unchanged;
+};
+
+struct Rejected {
+  std::string name;     // of the resource; empty when it could not be read that far
+  absl::Status status;  // "field.path: problem: value"
+};
+
+// Takes updates. Implemented by the assembler and by tests.
+class ResourceSink {
+ public:
+  virtual ~ResourceSink() = default;
+  // Decodes and validates each resource in isolation, keeps the good ones, and calls `done` on main
+  // with the bad ones (empty: all good), at once or later (big updates are decoded in the compile
+  // pool). A response is ACKed or NACKed when `done` is called, without waiting for warming. Calls
+  // come one at a time per type.
+  virtual void apply(Update update, std::function<void(std::vector<Rejected>)> done) = 0;
+  // The server did not deliver this resource within its initial_fetch_timeout.
+  virtual void on_fetch_timeout(Type type, std::string_view name) = 0;
+};
+
+// Tells the client what is wanted. Implemented by the client and by tests. Main only. Changes made
+// between begin_batch() and end_batch() (nestable) become one request per type.
+class Subscriptions {
+ public:
+  virtual ~Subscriptions() = default;
+  virtual void subscribe_all(Type type) = 0;                     // legacy wildcard: LDS, CDS
+  virtual void subscribe(Type type, std::string_view name) = 0;  // counted: one call each
+  virtual void unsubscribe(Type type, std::string_view name) = 0;
+  virtual void begin_batch() = 0;
+  virtual void end_batch() = 0;
+};
+
+}  // namespace sluice::xds
