@@ -179,6 +179,11 @@ class FieldList {
     known_[index(field.id)] |= bit(field.id);
     return true;
   }
+  // Forgets all fields, keeps the array.
+  void clear() noexcept {
+    size_ = 0;
+    known_[0] = known_[1] = 0;
+  }
   // Makes room for `n` fields at once.
   bool reserve(uint32_t n) noexcept;
 
