@@ -1,11 +1,14 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "http/values.h"
 
 namespace sluice::router {
 
@@ -61,19 +64,8 @@ struct RouteMatch {
   bool grpc_only = false;
 };
 
-struct HeaderMutation {
-  enum class Action : uint8_t { kAppend, kAddIfAbsent, kOverwrite, kOverwriteIfExists };
-  std::string name;   // lower case
-  std::string value;  // may hold %OPERATORS%; compiled by http::Format
-  Action action = Action::kAppend;
-  bool keep_empty = false;
-};
-
-struct HeaderEdits {
-  std::vector<HeaderMutation> add;
-  std::vector<std::string> remove;  // lower case
-  bool empty() const { return add.empty() && remove.empty(); }
-};
+using http::HeaderMutation;
+using HeaderEdits = http::HeaderMutations;
 
 struct WeightedCluster {
   std::string cluster;
@@ -165,6 +157,12 @@ struct VirtualHostValue {
   std::optional<RetryPolicy> retry;
   RequireTls require_tls = RequireTls::kNone;
   std::string source;
+  // 128-bit digest of the bytes that this was decoded from; zero: unknown. Equal digests stand for
+  // equal virtual hosts: compile() takes over the compiled form of the previous table. So an
+  // unchanged virtual host need not be decoded: see RouteTable::knows().
+  std::array<uint64_t, 2> digest{};
+  // Only the digest is filled in: the previous table knows() it.
+  bool left_out = false;
 };
 
 struct RouteConfigValue {
