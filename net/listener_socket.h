@@ -61,7 +61,8 @@ absl::StatusOr<std::vector<ListenSocket>> listen_for_workers(const base::Address
 // Accepts until there is none left, at most kPerTurn at a time, then yields to the others. Where
 // descriptors have run out it closes the waiting connections with the loop's reserve descriptor, so
 // that clients hear a close and the loop does not spin; if not even that helps it rests for 100 ms.
-// Owned by the worker's listener; destroy it to stop accepting. Worker-local.
+// Owned by the worker's listener; destroy it to stop accepting, but not inside on_accept: pause()
+// there. Worker-local.
 class Acceptor : private EventTarget {
  public:
   static constexpr int kPerTurn = 64;
@@ -102,7 +103,6 @@ class Acceptor : private EventTarget {
   void* owner_;
   bool ok_ = false;
   bool paused_ = false;
-  bool* alive_ = nullptr;  // of the accept_some() that is running
   Counters counters_;
   Call again_ = Call::of<&Acceptor::accept_some>(this);
   Timer rest_ = Timer::of<&Acceptor::accept_some>(this);

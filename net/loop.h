@@ -239,17 +239,18 @@ class Loop {
 
  private:
   friend class Stream;
-  friend class AsioHost;
 
   bool turn(int64_t max_wait_ns);
   int64_t wait_ns(int64_t max_wait_ns) const noexcept;
   void collect(int64_t wait_ns);
-  int wait_in_set(int timeout_ms) noexcept;
+  void collect_in_asio(int64_t wait_ns);
+  int wait_in_set(int64_t wait_ns) noexcept;
   void dispatch() noexcept;
   void run_hooks(List& hooks) noexcept;
-  void run_again() noexcept;
+  static void run_each(List& calls) noexcept;
   void flush_streams() noexcept;
   void destroy_deferred() noexcept;
+  LingerSet& linger();
   static void wake(void* self) noexcept;
   static void on_wake(EventTarget*, uint32_t) noexcept {}
 
@@ -259,6 +260,8 @@ class Loop {
   int next_event_ = 0;
   std::atomic<bool> stop_{false};
   bool hosted_ = false;
+  const bool manual_clock_;
+  int drains_left_ = 0;  // look into the set before sleeping in Asio again
   List dirty_;
   List again_;
   List begin_hooks_;

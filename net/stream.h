@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -18,7 +20,8 @@ enum StreamEvents : uint8_t {
   kDrained = 4,    // buffered() fell to the low mark after it had been at the high one
   kFlushed = 8,    // everything is written, once after want_flushed()
   kPeerClosed = 16,  // the peer closed its sending half, or both; unread bytes come first
-  kBroken = 32,      // connecting or writing failed, or the peer reset: fault(), error()
+  kBroken =
+      32,  // connecting or writing failed: fault(), error(). What came before can still be read
 };
 
 struct ConnectOptions {
@@ -99,6 +102,9 @@ class Stream : private EventTarget {
   bool readable() const noexcept { return readable_; }
   // The peer closed or reset and said so; bytes may still wait before it.
   bool peer_closed() const noexcept { return peer_closed_; }
+  // Both halves are gone (mostly a reset): nothing that is written will arrive. Bytes may still
+  // wait.
+  bool hung_up() const noexcept { return hung_up_; }
   bool saw_eof() const noexcept { return eof_; }
   // kReadable in the next turn if readable(): after a pause, or to yield to others.
   void read_again() noexcept {
@@ -174,14 +180,22 @@ class Stream : private EventTarget {
   void on_events(uint32_t events) noexcept;
   void on_flush_turn() noexcept;
   void on_again() noexcept;
-  uint8_t after_flush(bool ok) noexcept;
+  bool write_out() noexcept;
+  uint8_t news_after_write(bool ok) noexcept;
   uint8_t finish_connect(uint32_t events) noexcept;
-  bool start(Loop& loop, int fd, uint32_t events) noexcept;
+  bool start(Loop& loop, int fd, uint32_t events, base::Fault::Side side) noexcept;
   void break_with(int error, bool replay_safe) noexcept;
   void wait_for_room() noexcept;
+  void on_writable() noexcept;
+  Read receive(char* to, size_t max, int flags) noexcept;
+  Read discard_some() noexcept;
+  bool take_over(Stream& from) noexcept;
+  int open_socket(const base::Address& to, const ConnectOptions& options) noexcept;
+  bool connect_failed(int error) noexcept;
   ssize_t send_front(size_t* offered) noexcept;
   void close_fd() noexcept;
   int forget_fd() noexcept;
+  void clear() noexcept;
   void tell(uint8_t events) noexcept {
     if (events != 0 && notify_ != nullptr) notify_(owner_, events);
   }
@@ -198,6 +212,7 @@ class Stream : private EventTarget {
   bool fin_wanted_ : 1 = false;
   bool fin_sent_ : 1 = false;
   bool watches_room_ : 1 = false;  // EPOLLOUT is in the set
+  bool unix_ : 1 = false;
   base::Fault::Side side_ = base::Fault::Side::kNone;
   Loop* loop_ = nullptr;
   Notify notify_ = nullptr;
