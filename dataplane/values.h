@@ -5,10 +5,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/address.h"
+#include "filters/values.h"
 #include "router/values.h"
 
 namespace sluice::dataplane {
@@ -33,25 +33,11 @@ struct AccessLogValue {
   uint16_t min_status = 0;
 };
 
-// A filter of http_filters, by the type of its configuration. Its typed value is one of the
-// catalogue's (filters/catalogue.h); `name` is what the configuration calls it.
-struct FilterHeaderMutation {
-  std::vector<router::HeaderMutation> request_add;
-  std::vector<std::string> request_remove;
-  std::vector<router::HeaderMutation> response_add;
-  std::vector<std::string> response_remove;
-};
-struct FilterRouter {
-  bool suppress_envoy_headers = false;
-  bool dynamic_stats = true;
-};
-using FilterConfig = std::variant<FilterRouter, FilterHeaderMutation>;
-
-struct FilterValue {
-  std::string name;
-  FilterConfig config;
-  bool disabled = false;
-};
+// The values of http_filters live with the filters.
+using filters::FilterConfig;
+using filters::FilterHeaderMutation;
+using filters::FilterRouter;
+using filters::FilterValue;
 
 enum class EscapedSlashes : uint8_t { kKeep, kReject, kRedirect, kForward };
 enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
