@@ -12,7 +12,7 @@
 #include "router/values.h"
 
 namespace sluice::http {
-class Format;
+class HeaderEdits;
 }
 
 namespace sluice::router {
@@ -20,27 +20,18 @@ namespace sluice::router {
 class VirtualHost;
 struct Predicates;
 
-// One change of a header list. A compiled list is in the order in which it is to be applied:
-// Envoy's levels one after the other (weighted cluster, then route, virtual host, route
-// configuration; the last three reversed with most_specific_header_mutations_wins), in each level
-// first the removals.
-struct HeaderEdit {
-  enum class Action : uint8_t { kRemove, kAppend, kAddIfAbsent, kOverwrite, kOverwriteIfExists };
-  http::HeaderId id = http::HeaderId::kOther;
-  Action action = Action::kAppend;
-  bool keep_empty = false;
-  std::string name;                            // lower case
-  std::string value;                           // ready text, when there is no format
-  std::shared_ptr<const http::Format> format;  // set when the value has %OPERATORS%
-};
-using HeaderEditList = std::vector<HeaderEdit>;
+// Header edits of a request or a response, level by level in the order in which they are applied:
+// the weighted cluster's, then the route's, the virtual host's and the route configuration's (the
+// last three the other way round with most_specific_header_mutations_wins), as Envoy does. Levels
+// that change nothing are left out; empty is the usual case.
+using EditLevels = std::vector<std::shared_ptr<const http::HeaderEdits>>;
 
 // What a request is sent to: of the route, or of the weighted cluster that was picked.
 struct Target {
   ClusterId cluster = kNoCluster;  // kNoCluster: see Route::policy().cluster_header
-  HeaderEditList request_edits;
-  HeaderEditList response_edits;
-  std::string host_rewrite;  // a weighted cluster's own; empty: the route's HostRewriteRule
+  EditLevels request_edits;        // apply() each in order
+  EditLevels response_edits;       // also for redirects and direct responses
+  std::string host_rewrite;        // a weighted cluster's own; empty: the route's HostRewriteRule
 };
 
 struct WeightedTarget : Target {
