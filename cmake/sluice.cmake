@@ -47,6 +47,12 @@ function(sluice_program name)
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${arg_DIR})
 endfunction()
 
+# Tests of a sanitizer's build carry its name, so that one run of ctest may cover several builds.
+set(SLUICE_TEST_PREFIX "")
+if(SLUICE_SANITIZE)
+  set(SLUICE_TEST_PREFIX "${SLUICE_SANITIZE}:")
+endif()
+
 # sluice_tests(<folder> LIBS target... LABELS label...)
 #
 # tests/<folder>/*_test.cc is one GoogleTest program, test_<folder>, and each of its cases a test
@@ -57,6 +63,9 @@ function(sluice_tests folder)
   set(dir ${CMAKE_SOURCE_DIR}/tests/${folder})
   string(REPLACE "/" "_" name ${folder})
 
+  if(SLUICE_FUZZ)
+    return()  # the fuzz build has no other tests
+  endif()
   file(GLOB cases CONFIGURE_DEPENDS ${dir}/*_test.cc)
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
   if(cases)
@@ -67,7 +76,7 @@ function(sluice_tests folder)
       SLUICE_BIN_DIR="${CMAKE_BINARY_DIR}")
     set_target_properties(test_${name} PROPERTIES
       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-    gtest_discover_tests(test_${name} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST
+    gtest_discover_tests(test_${name} TEST_PREFIX ${SLUICE_TEST_PREFIX}${name}. DISCOVERY_MODE PRE_TEST
       DISCOVERY_TIMEOUT 60 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
       PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 120)
   endif()
@@ -75,22 +84,29 @@ function(sluice_tests folder)
   file(GLOB scripts CONFIGURE_DEPENDS ${dir}/*_test.sh ${dir}/*_test.py)
   foreach(script IN LISTS scripts)
     cmake_path(GET script STEM LAST_ONLY stem)
-    add_test(NAME ${name}.${stem} COMMAND ${script} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-    set_tests_properties(${name}.${stem} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 300
+    set(test ${SLUICE_TEST_PREFIX}${name}.${stem})
+    add_test(NAME ${test} COMMAND ${script} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${test} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 300
       SKIP_RETURN_CODE 77 ENVIRONMENT "SLUICE_BIN_DIR=${CMAKE_BINARY_DIR}")
   endforeach()
 endfunction()
 
 # sluice_fuzz(<name> LIBS target...)
 #
-# tests/fuzz/<name>.cc as a libFuzzer program <build>/fuzz/<name>; only with SLUICE_FUZZ and clang.
+# tests/fuzz/<name>.cc, <build>/fuzz/<name>: with SLUICE_FUZZ (clang) a libFuzzer program; without,
+# one that replays the seeds of tests/fuzz/corpus/<name>/ and fixed mutants of them, a test of ctest.
 function(sluice_fuzz name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS")
-  if(NOT SLUICE_FUZZ)
-    return()
-  endif()
-  add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/${name}.cc)
+  set(dir ${CMAKE_SOURCE_DIR}/tests/fuzz)
+  add_executable(${name} ${dir}/${name}.cc)
   target_link_libraries(${name} PRIVATE ${arg_LIBS} sluice_flags)
-  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  if(SLUICE_FUZZ)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(${name} PRIVATE ${dir}/replay.cc)
+    set(test ${SLUICE_TEST_PREFIX}fuzz.${name})
+    add_test(NAME ${test} COMMAND ${name} ${dir}/corpus/${name})
+    set_tests_properties(${test} PROPERTIES LABELS fuzz TIMEOUT 120)
+  endif()
 endfunction()

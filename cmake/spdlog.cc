@@ -48,7 +48,7 @@ template class SPDLOG_API sinks::ansicolor_stderr_sink<console_mutex>;
 template class SPDLOG_API sinks::ansicolor_stderr_sink<console_nullmutex>;
 }  // namespace spdlog
 
-template SPDLOG_API std::shared_ptr<spdlog::logger> spdlog::stdout_color_mt<
-    spdlog::synchronous_factory>(const std::string&, color_mode);
-template SPDLOG_API std::shared_ptr<spdlog::logger> spdlog::stderr_color_mt<
-    spdlog::synchronous_factory>(const std::string&, color_mode);
+template SPDLOG_API std::shared_ptr<spdlog::logger>
+spdlog::stdout_color_mt<spdlog::synchronous_factory>(const std::string&, color_mode);
+template SPDLOG_API std::shared_ptr<spdlog::logger>
+spdlog::stderr_color_mt<spdlog::synchronous_factory>(const std::string&, color_mode);
