@@ -6,32 +6,26 @@
 #include <string_view>
 #include <vector>
 
+#include "http/header_edit.h"
 #include "http/message.h"
 #include "router/cluster_ids.h"
 #include "router/regex.h"
 #include "router/values.h"
-
-namespace sluice::http {
-class HeaderEdits;
-}
 
 namespace sluice::router {
 
 class VirtualHost;
 struct Predicates;
 
-// Header edits of a request or a response, level by level in the order in which they are applied:
-// the weighted cluster's, then the route's, the virtual host's and the route configuration's (the
-// last three the other way round with most_specific_header_mutations_wins), as Envoy does. Levels
-// that change nothing are left out; empty is the usual case.
-using EditLevels = std::vector<std::shared_ptr<const http::HeaderEdits>>;
-
 // What a request is sent to: of the route, or of the weighted cluster that was picked.
 struct Target {
   ClusterId cluster = kNoCluster;  // kNoCluster: see Route::policy().cluster_header
-  EditLevels request_edits;        // apply() each in order
-  EditLevels response_edits;       // also for redirects and direct responses
-  std::string host_rewrite;        // a weighted cluster's own; empty: the route's HostRewriteRule
+  // For http::apply_edits(). Envoy's order of levels: the weighted cluster, then route, virtual
+  // host and route configuration, or these three the other way round with
+  // most_specific_header_mutations_wins.
+  http::HeaderEditList request_edits;
+  http::HeaderEditList response_edits;  // also for redirects and direct responses
+  std::string host_rewrite;  // a weighted cluster's own; empty: the route's HostRewriteRule
 };
 
 struct WeightedTarget : Target {
