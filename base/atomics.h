@@ -4,7 +4,7 @@
 //
 // base/hazard.h and base/mailbox.h are templates over such a policy: production uses std::atomic,
 // tests put in an atomic whose every operation is a step of a deterministic scheduler with store
-// buffers (tests/support/stepped_atomics.h), so that the very code that ships is searched for bad
+// buffers (tests/base/stepped_atomics.h), so that the very code that ships is searched for bad
 // interleavings.
 
 #include <atomic>

@@ -274,6 +274,7 @@ class HazardDomain {
   using Chunk = internal::SlotChunk<T, Atomics>;
   using RootPtr = std::unique_ptr<Root>;
 
+  RootPtr unused_root();
   void drop_readers_that_left();
   void collect_protected();
   Live describe(const Root& root) const;
@@ -284,6 +285,7 @@ class HazardDomain {
   alignas(kCacheLine) typename Atomics::template Atomic<const Root*> root_{nullptr};
   alignas(kCacheLine) RootPtr latest_;
   std::vector<RootPtr> retired_;  // in order of publication
+  std::vector<RootPtr> unused_;   // without values; used again, so that publishing settles
   std::vector<std::unique_ptr<Reader>> readers_;
   std::vector<const Root*> protected_;  // scratch of reclaim()
 };
@@ -408,7 +410,7 @@ auto HazardDomain<T, Atomics>::register_reader(DrainedHook on_drained) -> Reader
 template <class T, class Atomics>
 std::uint64_t HazardDomain<T, Atomics>::publish(std::unique_ptr<const T> value, MonoNs now) {
   assert(value != nullptr);
-  auto root = std::make_unique<Root>();
+  RootPtr root = unused_root();
   root->value = std::move(value);
   root->id = published_id() + 1;
   root->published_at = now;
@@ -433,9 +435,19 @@ std::size_t HazardDomain<T, Atomics>::reclaim(std::vector<std::unique_ptr<const 
   const auto num_freed = static_cast<std::size_t>(retired_.end() - first_free);
   for (auto root = first_free; root != retired_.end(); ++root) {
     free_list.push_back(std::move((*root)->value));
+    unused_.push_back(std::move(*root));
   }
   retired_.erase(first_free, retired_.end());
   return num_freed;
+}
+
+template <class T, class Atomics>
+auto HazardDomain<T, Atomics>::unused_root() -> RootPtr {
+  if (unused_.empty()) return std::make_unique<Root>();
+  RootPtr root = std::move(unused_.back());
+  unused_.pop_back();
+  root->superseded_at = 0;
+  return root;
 }
 
 template <class T, class Atomics>
