@@ -20,10 +20,18 @@ foreach(language C CXX)
   endforeach()
 endforeach()
 
+# Builds below build/ see their sources under the same relative paths in every clone, so that ccache
+# may share objects between clones, above all those of the protos.
 find_program(SLUICE_CCACHE ccache)
+set(launcher ${SLUICE_CCACHE})
+cmake_path(IS_PREFIX CMAKE_SOURCE_DIR ${CMAKE_BINARY_DIR} in_tree)
+if(SLUICE_CCACHE AND in_tree)
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+    ${SLUICE_CCACHE})
+endif()
 foreach(language C CXX)
   if(SLUICE_CCACHE AND NOT CMAKE_${language}_COMPILER_LAUNCHER)
-    set(CMAKE_${language}_COMPILER_LAUNCHER ${SLUICE_CCACHE})
+    set(CMAKE_${language}_COMPILER_LAUNCHER ${launcher})
   endif()
 endforeach()
 
