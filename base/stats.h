@@ -1,0 +1,206 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/histogram.h"
+
+namespace sluice::base {
+
+// Statistics without shared counters (contract F2): every worker has its own cells for each scope
+// (a cluster, a listener, an HTTP connection manager) that it ever used, and main sums them when
+// somebody asks.
+
+// Cell is a counter with one writer. add() is a load, an addition and a store, about 1 ns.
+class Cell {
+ public:
+  void add(uint64_t n = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  // Any thread.
+  uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// Gauge goes up and down; one writer as well. A worker's share may be negative, the sum is not.
+class Gauge {
+ public:
+  void add(int64_t n = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void sub(int64_t n = 1) noexcept { add(-n); }
+  void set(int64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
+  int64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<int64_t> value_{0};
+};
+
+enum class StatKind : uint8_t { kCounter, kGauge, kHistogram };
+
+// One row of a group's table: Envoy's name after the scope's prefix, and where the cell is.
+struct StatRow {
+  std::string_view name;
+  StatKind kind;
+  uint32_t offset;
+};
+
+// StatGroup describes one kind of scope: a plain struct of cells. Made by SLUICE_STAT_GROUP (see
+// base/stat_groups.h); static.
+struct StatGroup {
+  std::string_view name;
+  std::span<const StatRow> rows;
+  size_t bytes;
+  void* (*make)();  // zeroed cells
+  void (*destroy)(void*);
+};
+
+// StatScope is one named set of statistics, "cluster.a." say, with the cells of every worker that
+// uses it. Shared by the compiled parts that name it and by the StatsStore; costs about 100 bytes
+// while no worker has used it.
+class StatScope {
+ public:
+  StatScope(const StatGroup& group, std::string prefix)
+      : group_(group), prefix_(std::move(prefix)) {}
+  StatScope(const StatScope&) = delete;
+  StatScope& operator=(const StatScope&) = delete;
+  ~StatScope();
+
+  const StatGroup& group() const noexcept { return group_; }
+  const std::string& prefix() const noexcept { return prefix_; }
+
+  // Any thread: the sum over workers, past ones included. `row` is one of group().rows.
+  uint64_t counter(const StatRow& row) const noexcept;
+  int64_t gauge(const StatRow& row) const noexcept;
+  void histogram(const StatRow& row, HistogramSnapshot& out) const noexcept;
+  // How many sets of cells exist, in use or not.
+  size_t num_blocks() const noexcept;
+
+ private:
+  template <typename Cells>
+  friend class WorkerCells;
+  // A set of cells. It stays in the list until the scope dies: whoever ends leaves its sums behind,
+  // and the next worker that comes goes on with them.
+  struct Block {
+    std::atomic<bool> in_use{true};
+    Block* next = nullptr;
+    void* cells = nullptr;
+  };
+  // Lock-free; allocates when no block is unused.
+  Block* take_block();
+  static void leave_block(Block* block) noexcept {
+    block->in_use.store(false, std::memory_order_release);
+  }
+
+  const StatGroup& group_;
+  const std::string prefix_;
+  std::atomic<Block*> blocks_{nullptr};
+};
+
+// WorkerCells is a thread's own cells in a scope. Worker-local, move-only; made once per worker and
+// scope when the scope is first used (a few atomic operations, one allocation), kept by whatever
+// the worker keeps for that scope, and read on the request path as a plain pointer.
+template <typename Cells>
+class WorkerCells {
+ public:
+  WorkerCells() noexcept = default;
+  // `scope` has the group Cells::kGroup.
+  explicit WorkerCells(std::shared_ptr<StatScope> scope)
+      : scope_(std::move(scope)), block_(scope_->take_block()) {}
+  WorkerCells(WorkerCells&& o) noexcept
+      : scope_(std::move(o.scope_)), block_(std::exchange(o.block_, nullptr)) {}
+  WorkerCells& operator=(WorkerCells&& o) noexcept {
+    std::swap(scope_, o.scope_);
+    std::swap(block_, o.block_);
+    return *this;
+  }
+  ~WorkerCells() {
+    if (block_ != nullptr) StatScope::leave_block(block_);
+  }
+
+  explicit operator bool() const noexcept { return block_ != nullptr; }
+  Cells* get() const noexcept { return static_cast<Cells*>(block_->cells); }
+  Cells* operator->() const noexcept { return get(); }
+  Cells& operator*() const noexcept { return *get(); }
+
+ private:
+  std::shared_ptr<StatScope> scope_;
+  StatScope::Block* block_ = nullptr;
+};
+
+// StatsStore answers "which statistics exist and what do they say?" scope() may be called from main
+// and the compile pool (it takes a lock: never from a worker); visit() and sweep() from main.
+class StatsStore {
+ public:
+  // The scope of that name, made if there is none. Whoever keeps the pointer keeps the scope; one
+  // that nobody keeps disappears at the next sweep(). Sums survive a change of configuration that
+  // keeps the name.
+  std::shared_ptr<StatScope> scope(const StatGroup& group, std::string_view prefix);
+  template <typename Cells>
+  std::shared_ptr<StatScope> scope(std::string_view prefix) {
+    return scope(Cells::kGroup, prefix);
+  }
+
+  struct Visitor {
+    std::function<void(std::string_view name, uint64_t value)> counter;
+    std::function<void(std::string_view name, int64_t value)> gauge;
+    std::function<void(std::string_view name, const HistogramSnapshot& value)> histogram;
+  };
+  // By prefix, then by name; each of the three may be empty. Names are valid during the call.
+  void visit(const Visitor& visitor) const;
+  // Sums of one statistic by its full name; for tests and admin. 0: no such one.
+  uint64_t value(std::string_view full_name) const;
+
+  // Drops scopes that nobody keeps.
+  void sweep();
+  size_t num_scopes() const;
+
+ private:
+  using Key = std::pair<std::string, const StatGroup*>;
+  std::map<Key, std::shared_ptr<StatScope>> snapshot() const;
+
+  mutable std::mutex mutex_;
+  std::map<Key, std::shared_ptr<StatScope>> scopes_;
+};
+
+// Declares a struct of cells from a list macro LIST(C, G, H) whose items are C(member, "name") for
+// counters, G for gauges and H for histograms, in the order of their names.
+#define SLUICE_STAT_MEMBER_C(member, name) ::sluice::base::Cell member;
+#define SLUICE_STAT_MEMBER_G(member, name) ::sluice::base::Gauge member;
+#define SLUICE_STAT_MEMBER_H(member, name) ::sluice::base::Histogram member;
+#define SLUICE_STAT_GROUP(Type, LIST)                                      \
+  struct Type {                                                            \
+    LIST(SLUICE_STAT_MEMBER_C, SLUICE_STAT_MEMBER_G, SLUICE_STAT_MEMBER_H) \
+    static const ::sluice::base::StatGroup kGroup;                         \
+  }
+#define SLUICE_STAT_ROW_C(member, name) \
+  {name, ::sluice::base::StatKind::kCounter, static_cast<uint32_t>(offsetof(Self, member))},
+#define SLUICE_STAT_ROW_G(member, name) \
+  {name, ::sluice::base::StatKind::kGauge, static_cast<uint32_t>(offsetof(Self, member))},
+#define SLUICE_STAT_ROW_H(member, name) \
+  {name, ::sluice::base::StatKind::kHistogram, static_cast<uint32_t>(offsetof(Self, member))},
+// In one .cc file: the table of the group.
+#define SLUICE_STAT_GROUP_TABLE(Type, LIST)                                          \
+  namespace {                                                                        \
+  struct Type##Table {                                                               \
+    using Self = Type;                                                               \
+    static constexpr ::sluice::base::StatRow kRows[] = {                             \
+        LIST(SLUICE_STAT_ROW_C, SLUICE_STAT_ROW_G, SLUICE_STAT_ROW_H)};              \
+  };                                                                                 \
+  }                                                                                  \
+  const ::sluice::base::StatGroup Type::kGroup = {                                   \
+      #Type, Type##Table::kRows, sizeof(Type), []() -> void* { return new Type(); }, \
+      [](void* cells) { delete static_cast<Type*>(cells); }}
+
+}  // namespace sluice::base

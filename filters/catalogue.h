@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "filters/chain.h"
+#include "filters/header_mutation.h"
+#include "filters/router.h"
+#include "filters/values.h"
+
+namespace sluice::filters {
+
+// The catalogue: every HTTP filter once, and the chains that are compiled in. Adding a filter is a
+// word in AnyChain (and its value in FilterConfig); making an order of filters fused is a line in
+// Chains and in visit_chain(). A filter's kind is its place in AnyChain.
+
+// The closed variant takes every order that Chains does not list before it.
+using AnyChain = VariantChain<HeaderMutation, Router>;
+
+using Chains = std::tuple<FusedChain<Router>, FusedChain<HeaderMutation, Router>, AnyChain>;
+
+inline constexpr size_t kNumChains = std::tuple_size_v<Chains>;
+inline constexpr uint8_t kAnyChain = static_cast<uint8_t>(kNumChains - 1);
+
+// Calls fn with the chain type of that index: `fn.operator()<Chain>()`. One switch; the exchange
+// makes it once per phase, or once around several.
+template <typename Fn>
+decltype(auto) visit_chain(uint8_t index, Fn&& fn) {
+  static_assert(kNumChains == 3, "one case per chain");
+  switch (index) {
+    case 0:
+      return fn.template operator()<std::tuple_element_t<0, Chains>>();
+    case 1:
+      return fn.template operator()<std::tuple_element_t<1, Chains>>();
+    default:
+      return fn.template operator()<AnyChain>();
+  }
+}
+
+// FilterChain is a listener's compiled list of HTTP filters: which chain type runs it, with what.
+// Built on main or in the compile pool, immutable, shared by workers. Owns the compiled
+// configurations.
+class FilterChain {
+ public:
+  // The list must end with the router, which comes once. `path` begins the errors:
+  // `listeners["in"].http_filters`.
+  static absl::StatusOr<std::shared_ptr<const FilterChain>> compile(
+      std::span<const FilterValue> values, std::string_view path,
+      std::vector<std::string>* warnings = nullptr);
+
+  uint8_t index() const noexcept { return index_; }
+  bool fused() const noexcept { return index_ != kAnyChain; }
+  size_t size() const noexcept { return configs_.size(); }
+  ChainConfigs configs() const noexcept {
+    return {configs_.data(), kinds_.data(), state_offsets_.data(), state_bytes_,
+            static_cast<uint8_t>(configs_.size())};
+  }
+  // Names as configured; canonical names are catalogue_name(kind).
+  std::span<const std::string> names() const noexcept { return names_; }
+  std::span<const uint8_t> kinds() const noexcept { return kinds_; }
+  // "fused header_mutation > router" or "variant router > ...".
+  std::string describe() const;
+  // The router's own settings.
+  const FilterRouter& router() const noexcept { return *router_; }
+
+ private:
+  std::vector<const void*> configs_;
+  std::vector<uint8_t> kinds_;
+  std::vector<uint16_t> state_offsets_;
+  std::vector<std::shared_ptr<const void>> owned_;
+  std::vector<std::string> names_;
+  const FilterRouter* router_ = nullptr;
+  uint16_t state_bytes_ = 0;
+  uint8_t index_ = kAnyChain;
+};
+
+// Canonical name by kind (its place in AnyChain); type URL to kind, -1 when unknown.
+std::string_view catalogue_name(uint8_t kind) noexcept;
+std::string_view catalogue_type_url(uint8_t kind) noexcept;
+int kind_of_type_url(std::string_view type_url) noexcept;
+size_t num_filters() noexcept;
+
+// What `sluice chains` prints: the filters of the catalogue, the chains that are compiled in.
+std::string describe_catalogue();
+
+}  // namespace sluice::filters
