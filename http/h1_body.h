@@ -76,6 +76,7 @@ class H1BodyDecoder {
     kExtToken,
     kExtQuoted,
     kExtEscape,
+    kExtQuotedEnd,
     kExtValueSpace,
     kSizeLf,
     kData,
@@ -90,7 +91,7 @@ class H1BodyDecoder {
   Step next_chunked(const char* data, size_t size) noexcept;
   bool size_line_byte(char c) noexcept;
   bool extension_byte(char c) noexcept;
-  Step take_trailers(const char* data, size_t at, size_t size) noexcept;
+  Step next_trailers(const char* data, size_t at, size_t size) noexcept;
   bool keep_trailer(const char* data, size_t size) noexcept;
   bool finish_trailers() noexcept;
   Step bad(base::Reason reason) noexcept;

@@ -61,6 +61,8 @@ HeadResult parse_field_section(char* data, size_t size, uint16_t max_fields,
 
 // RFC 9110 7.2: host with optional port, without userinfo; IPv6 in brackets. Not empty.
 bool is_valid_authority(std::string_view authority) noexcept;
+// The same where memory may be read from `begin` <= authority.data() on.
+bool is_authority(std::string_view authority, const char* begin) noexcept;
 
 // The comma-separated members of a list field, trimmed: calls fn(member) for each that is not
 // empty.

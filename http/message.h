@@ -138,7 +138,8 @@ static_assert(sizeof(Field) == 24);
 class FieldList {
  public:
   explicit FieldList(base::Arena* arena = nullptr) noexcept : arena_(arena) {}
-  void bind(base::Arena* arena) noexcept { arena_ = arena; }
+  // Starts anew: fields of an earlier arena are forgotten.
+  void bind(base::Arena* arena) noexcept { *this = FieldList(arena); }
 
   const Field* begin() const noexcept { return fields_; }
   const Field* end() const noexcept { return fields_ + size_; }
@@ -259,6 +260,10 @@ struct ResponseHead {
 std::string_view reason_phrase_of(uint16_t status) noexcept;
 Method method_of(std::string_view text) noexcept;
 std::string_view text_of(Method method) noexcept;
+
+// RFC 9110 6.5.1: false for fields that frame, route, authenticate or describe a message, or belong
+// to a connection or to the proxy, which must not be acted upon when they come behind the body.
+bool may_be_trailer(const Field& field) noexcept;
 
 // True for RFC 9110 5.6.2 tokens / for values without CR, LF, NUL and other control characters.
 bool is_token(std::string_view text) noexcept;

@@ -62,47 +62,135 @@ constexpr bool is_class(char c, ByteClass k) noexcept {
   return (kByteClass.of[static_cast<unsigned char>(c)] & k) != 0;
 }
 
+// What may be read: the scan goes from `at` to `end`, loads of 16 bytes may begin at `begin`.
+struct Window {
+  const char* begin;
+  const char* end;
+};
+
 // The result of scanning a field name that may have to be folded.
 struct NameScan {
-  const char* end;  // first byte that is no token byte, or `end`
+  const char* end;  // first byte that is no token byte, or the window's end
   bool underscore;  // a '_' was among them
 };
 
 struct ScanPortable {
-  static const char* skip(const char* at, const char* end, ByteClass k) noexcept {
-    while (at != end && is_class(*at, k)) ++at;
+  static const char* skip(const char* at, Window w, ByteClass k) noexcept {
+    while (at != w.end && is_class(*at, k)) ++at;
     return at;
   }
-  static const char* token(const char* at, const char* end) noexcept {
-    return skip(at, end, kTokenByte);
-  }
-  static const char* value(const char* at, const char* end) noexcept {
-    return skip(at, end, kValueByte);
-  }
-  static const char* target(const char* at, const char* end) noexcept {
-    return skip(at, end, kTargetByte);
-  }
-  static const char* host(const char* at, const char* end) noexcept {
-    return skip(at, end, kHostByte);
-  }
-  // First byte that starts something a path normaliser must look at: a byte that is not plain, a
-  // '.' behind '/', and, with `merge`, a '/' behind '/'. `at` is where the path begins.
-  static const char* plain_path(const char* at, const char* end, bool merge) noexcept;
-  // First control byte but HTAB (below 0x20, or DEL).
-  static const char* control(const char* at, const char* end) noexcept { return value(at, end); }
-  // Finds the end of the name and folds it to lower case in place.
-  static NameScan name(char* at, char* end) noexcept;
+  static const char* token(const char* at, Window w) noexcept { return skip(at, w, kTokenByte); }
+  static const char* value(const char* at, Window w) noexcept { return skip(at, w, kValueByte); }
+  static const char* target(const char* at, Window w) noexcept { return skip(at, w, kTargetByte); }
+  static const char* host(const char* at, Window w) noexcept { return skip(at, w, kHostByte); }
+  // First byte that a path normaliser must look at: one that is not plain, a '.' behind '/', and,
+  // with `merge`, a '/' behind '/'. The path begins at `at`.
+  static const char* path(const char* at, Window w, bool merge) noexcept;
+  // Finds the end of a name and folds it to lower case in place.
+  static NameScan name(char* at, Window w) noexcept;
 };
 
 #if SLUICE_SCAN_SIMD
+namespace internal {
+// A byte b < 128 is in the class if bit b / 16 of low[b % 16] is set; others are in none.
+struct ClassTable {
+  alignas(16) uint8_t low[16];
+};
+constexpr ClassTable make_class_table(ByteClass k) noexcept {
+  ClassTable t{};
+  for (unsigned b = 0; b < 128; ++b) {
+    if ((kByteClass.of[b] & k) != 0) {
+      t.low[b & 15] = static_cast<uint8_t>(t.low[b & 15] | 1u << (b >> 4));
+    }
+  }
+  return t;
+}
+inline constexpr ClassTable kTokenTable = make_class_table(kTokenByte);
+inline constexpr ClassTable kTargetTable = make_class_table(kTargetByte);
+inline constexpr ClassTable kHostTable = make_class_table(kHostByte);
+inline constexpr ClassTable kPlainTable = make_class_table(kPlainByte);
+}  // namespace internal
+
 struct ScanSimd {
-  static const char* token(const char* at, const char* end) noexcept;
-  static const char* value(const char* at, const char* end) noexcept;
-  static const char* target(const char* at, const char* end) noexcept;
-  static const char* host(const char* at, const char* end) noexcept;
-  static const char* plain_path(const char* at, const char* end, bool merge) noexcept;
-  static const char* control(const char* at, const char* end) noexcept { return value(at, end); }
-  static NameScan name(char* at, char* end) noexcept;
+  static const char* token(const char* at, Window w) noexcept {
+    return skip(at, w, internal::kTokenTable);
+  }
+  static const char* value(const char* at, Window w) noexcept {
+    for (;; at += 16) {
+      const __m128i x = load(at, w);
+      const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+      const __m128i control = _mm_andnot_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\t')), low);
+      const unsigned stop = mask_of(_mm_or_si128(control, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f))));
+      if (stop != 0) return at + __builtin_ctz(stop);
+    }
+  }
+  static const char* target(const char* at, Window w) noexcept {
+    return skip(at, w, internal::kTargetTable);
+  }
+  static const char* host(const char* at, Window w) noexcept {
+    return skip(at, w, internal::kHostTable);
+  }
+  static const char* path(const char* at, Window w, bool merge) noexcept;
+  static NameScan name(char* at, Window w) noexcept {
+    bool underscore = false;
+    for (;; at += 16) {
+      const __m128i x = load(at, w);
+      const unsigned stop = outside(x, internal::kTokenTable);
+      // The bits of the bytes before the first that stops.
+      const unsigned inside = (stop - 1) & ~stop & 0xffff;
+      const __m128i upper = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('A' - 1)),
+                                          _mm_cmpgt_epi8(_mm_set1_epi8('Z' + 1), x));
+      if ((mask_of(upper) & inside) != 0) fold(at, w, x, upper, stop);
+      underscore |= (mask_of(_mm_cmpeq_epi8(x, _mm_set1_epi8('_'))) & inside) != 0;
+      if (stop != 0) return {at + __builtin_ctz(stop), underscore};
+    }
+  }
+
+ private:
+  // Shuffle controls; loaded from 16 - n on they move the last n of 16 bytes to the front and zero
+  // the rest.
+  static constexpr int8_t kShift[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                        11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1,
+                                        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+
+  static unsigned mask_of(__m128i x) noexcept {
+    return static_cast<unsigned>(_mm_movemask_epi8(x));
+  }
+  // 16 bytes from `at`, those behind the window's end as NUL, which is in no class: so every loop
+  // stops at the end by itself.
+  static __m128i load(const char* at, Window w) noexcept {
+    if (w.end - at >= 16) [[likely]]
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    return load_last(at, w);
+  }
+  static __m128i load_last(const char* at, Window w) noexcept {
+    const auto left = static_cast<size_t>(w.end - at);
+    if (w.end - w.begin >= 16) [[likely]] {
+      const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.end - 16));
+      return _mm_shuffle_epi8(
+          x, _mm_loadu_si128(reinterpret_cast<const __m128i*>(kShift + 16 - left)));
+    }
+    char bytes[16] = {};
+    for (size_t i = 0; i < left; ++i) bytes[i] = at[i];
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+  }
+  // A bit for each byte that is not in the class.
+  static unsigned outside(__m128i x, const internal::ClassTable& t) noexcept {
+    const __m128i rows = _mm_load_si128(reinterpret_cast<const __m128i*>(t.low));
+    const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m128i row = _mm_shuffle_epi8(rows, x);  // 0 where b >= 128
+    const __m128i high = _mm_and_si128(_mm_srli_epi16(x, 4), _mm_set1_epi8(15));
+    const __m128i hit = _mm_and_si128(row, _mm_shuffle_epi8(bits, high));
+    return mask_of(_mm_cmpeq_epi8(hit, _mm_setzero_si128()));
+  }
+  static const char* skip(const char* at, Window w, const internal::ClassTable& t) noexcept {
+    for (;; at += 16) {
+      const unsigned stop = outside(load(at, w), t);
+      if (stop != 0) return at + __builtin_ctz(stop);
+    }
+  }
+  // Folds the letters of `x` before the first stop and writes them back.
+  static void fold(char* at, Window w, __m128i x, __m128i upper, unsigned stop) noexcept;
 };
 using Scan = ScanSimd;
 #else

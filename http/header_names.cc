@@ -1,0 +1,148 @@
+#include <array>
+#include <cstring>
+
+#include "http/message.h"
+
+namespace sluice::http {
+
+namespace {
+
+// In the order of HeaderId.
+constexpr std::string_view kHeaderNames[] = {
+    "",
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "te",
+    "trailer",
+    "keep-alive",
+    "proxy-connection",
+    "content-type",
+    "user-agent",
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "cookie",
+    "set-cookie",
+    "date",
+    "server",
+    "via",
+    "location",
+    "origin",
+    "referer",
+    "cache-control",
+    "etag",
+    "vary",
+    "content-encoding",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-client-cert",
+    "x-request-id",
+    "x-client-trace-id",
+    "traceparent",
+    "tracestate",
+    "grpc-status",
+    "grpc-message",
+    "grpc-timeout",
+    "x-envoy-internal",
+    "x-envoy-external-address",
+    "x-envoy-original-path",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-upstream-service-time",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-retry-on",
+    "x-envoy-max-retries",
+    "x-envoy-attempt-count",
+    "x-envoy-decorator-operation",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-overloaded",
+    "x-envoy-ratelimited",
+    "x-envoy-force-trace",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-original-dst-host",
+    "x-envoy-ip-tags",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retriable-header-names",
+    "x-envoy-original-host",
+    "x-envoy-upstream-healthchecked-cluster",
+    "x-envoy-degraded",
+    "x-envoy-local-reply-reason",
+};
+static_assert(std::size(kHeaderNames) == static_cast<size_t>(HeaderId::kCount));
+
+// A perfect hash of the names above: three characters and the length, times a multiplier that a
+// search found. Adding a name may need another multiplier: the assertion below says so.
+constexpr unsigned kSlotBits = 9;
+
+constexpr unsigned slot_of(const char* name, size_t size) noexcept {
+  const auto at = [name](size_t i) { return uint32_t{static_cast<unsigned char>(name[i])}; };
+  const uint32_t key =
+      at(size - 1) | at(size / 2) << 8 | at(size * 3 / 4) << 16 | static_cast<uint32_t>(size) << 24;
+  return static_cast<uint32_t>(key * 0x5fec898fu) >> (32 - kSlotBits);
+}
+
+struct Slots {
+  std::array<uint8_t, size_t{1} << kSlotBits> id{};
+  bool perfect = true;
+};
+
+constexpr Slots make_slots() noexcept {
+  Slots slots;
+  for (size_t i = 1; i < std::size(kHeaderNames); ++i) {
+    uint8_t& slot = slots.id[slot_of(kHeaderNames[i].data(), kHeaderNames[i].size())];
+    slots.perfect = slots.perfect && slot == 0;
+    slot = static_cast<uint8_t>(i);
+  }
+  return slots;
+}
+constexpr Slots kSlots = make_slots();
+static_assert(kSlots.perfect, "two names share a slot: search for another multiplier");
+
+template <typename Word>
+bool same_word(const char* a, const char* b) noexcept {
+  Word x, y;
+  std::memcpy(&x, a, sizeof(x));
+  std::memcpy(&y, b, sizeof(y));
+  return x == y;
+}
+
+// Inline compare of `size` >= 2 bytes by words that may overlap.
+bool same_bytes(const char* a, const char* b, size_t size) noexcept {
+  if (size >= 8) {
+    for (size_t i = 0; i + 8 < size; i += 8) {
+      if (!same_word<uint64_t>(a + i, b + i)) return false;
+    }
+    return same_word<uint64_t>(a + size - 8, b + size - 8);
+  }
+  if (size >= 4) {
+    return same_word<uint32_t>(a, b) && same_word<uint32_t>(a + size - 4, b + size - 4);
+  }
+  return same_word<uint16_t>(a, b) && same_word<uint16_t>(a + size - 2, b + size - 2);
+}
+
+}  // namespace
+
+std::string_view name_of(HeaderId id) noexcept { return kHeaderNames[static_cast<size_t>(id)]; }
+
+HeaderId header_id_of(std::string_view name) noexcept {
+  if (name.size() < 2) return HeaderId::kOther;
+  const uint8_t id = kSlots.id[slot_of(name.data(), name.size())];
+  const std::string_view known = kHeaderNames[id];
+  if (known.size() != name.size() || !same_bytes(known.data(), name.data(), name.size())) {
+    return HeaderId::kOther;
+  }
+  return static_cast<HeaderId>(id);
+}
+
+}  // namespace sluice::http
