@@ -461,6 +461,7 @@ bool HazardDomain<T, Atomics>::adopted_by_all(std::uint64_t id) const noexcept {
 template <class T, class Atomics>
 auto HazardDomain<T, Atomics>::progress() const -> std::vector<Progress> {
   std::vector<Progress> all;
+  all.reserve(readers_.size());
   for (const auto& reader : readers_) {
     const std::uint64_t id = reader->adopted_id_.load(std::memory_order_acquire);
     all.push_back({id, reader->adopted_at_.load(std::memory_order_relaxed)});
@@ -471,6 +472,7 @@ auto HazardDomain<T, Atomics>::progress() const -> std::vector<Progress> {
 template <class T, class Atomics>
 auto HazardDomain<T, Atomics>::live() const -> std::vector<Live> {
   std::vector<Live> all;
+  all.reserve(retired_.size() + 1);
   for (const RootPtr& root : retired_) all.push_back(describe(*root));
   if (latest_ != nullptr) all.push_back(describe(*latest_));
   return all;

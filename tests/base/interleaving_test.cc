@@ -64,6 +64,7 @@ int num_violations(std::uint32_t seed) {
   domain.publish(std::make_unique<const Table>(), 0);
   std::vector<std::function<void()>> bodies{write};
   std::vector<typename HazardDomain<Table, Atomics>::ReaderPtr> readers;
+  readers.reserve(kReaders);
   for (int r = 0; r < kReaders; ++r) readers.push_back(domain.register_reader());
   for (auto& reader : readers) {
     const auto reader_seed = static_cast<std::uint32_t>(seed * 31 + bodies.size());

@@ -171,6 +171,7 @@ TEST_F(LeaseTest, CountsAsAMapWould) {
   constexpr std::size_t kParts = 500;
   std::mt19937 random(11);
   std::vector<PartPtr> parts;
+  parts.reserve(kParts);
   for (std::size_t i = 0; i < kParts; ++i) parts.push_back(make_part(static_cast<int>(i)));
   {
     LeaseBook book(main);

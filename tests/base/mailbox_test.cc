@@ -23,6 +23,7 @@ TEST(Mailbox, RunsPostsInOrder) {
   Mailbox mailbox;
   std::vector<int> log;
   std::vector<Note> notes;
+  notes.reserve(10);
   for (int i = 0; i < 10; ++i) notes.emplace_back(i, log);
   for (Note& note : notes) mailbox.post(&note);
   EXPECT_EQ(mailbox.run_all(), 10u);

@@ -10,17 +10,17 @@
 // mutant. One thread runs at a time; real threads, so that sanitizers and gdb work as ever. About
 // 10 us per change of thread.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <random>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
-
-#include <atomic>
 
 namespace sluice::base::testing {
 
@@ -36,6 +36,7 @@ class Stepper {
     Stepper stepper(seed, bodies.size());
     instance() = &stepper;
     std::vector<std::thread> threads;
+    threads.reserve(bodies.size());
     for (std::size_t i = 0; i < bodies.size(); ++i) {
       threads.emplace_back([&, i] {
         stepper.enter(i);
@@ -185,15 +186,18 @@ struct Stepped {
 
    private:
     static std::uint64_t to_bits(U value) {
-      std::uint64_t bits = 0;
-      static_assert(sizeof(U) <= sizeof(bits));
-      std::memcpy(&bits, &value, sizeof(U));
-      return bits;
+      if constexpr (std::is_pointer_v<U>) {
+        return reinterpret_cast<std::uintptr_t>(value);
+      } else {
+        return static_cast<std::uint64_t>(value);
+      }
     }
     static U from_bits(std::uint64_t bits) {
-      U value;
-      std::memcpy(&value, &bits, sizeof(U));
-      return value;
+      if constexpr (std::is_pointer_v<U>) {
+        return reinterpret_cast<U>(bits);
+      } else {
+        return static_cast<U>(bits);
+      }
     }
     static void commit(void* address, std::uint64_t bits) {
       static_cast<Atomic*>(address)->memory_ = from_bits(bits);

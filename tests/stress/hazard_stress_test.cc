@@ -103,6 +103,7 @@ TEST(HazardStress, SixteenReadersAndAPublisherAt100Khz) {
     domain.publish(std::make_unique<const Table>(1), 0);
     stalled->adopt(1);
 
+    threads.reserve(kReaders);
     for (std::size_t i = 0; i < kReaders; ++i) {
       threads.emplace_back([&stop, &readings, i, reader = domain.register_reader()]() mutable {
         readings[i] = read_until(stop, std::move(reader), static_cast<std::uint32_t>(i));
@@ -211,6 +212,7 @@ TEST(HazardStress, NudgesAloneBringEveryVersionBack) {
 
     std::atomic<std::size_t> num_caught_up{0};
     std::vector<std::thread> threads;
+    threads.reserve(kWorkers);
     for (std::size_t i = 0; i < kWorkers; ++i) {
       threads.emplace_back([&num_caught_up, reader = domain.register_reader(hook)]() mutable {
         std::vector<Pin<Table>> pins;

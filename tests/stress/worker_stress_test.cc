@@ -106,6 +106,7 @@ TEST(LeaseStress, PartsAreDestroyedOnMainOnly) {
   };
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::thread> threads;
+  threads.reserve(kWorkers);
   for (std::size_t w = 0; w < kWorkers; ++w) {
     workers.push_back(std::make_unique<Worker>());
     threads.emplace_back([&, w, worker = workers.back().get()] {
@@ -179,6 +180,7 @@ TEST(CreditStress, WorkersTogetherNeverExceedTheLimit) {
     CreditPool pool(limit, kWorkers);
     std::atomic<std::uint64_t> in_use{0}, most_in_use{0}, num_granted{0};
     std::vector<std::thread> threads;
+    threads.reserve(kWorkers);
     for (unsigned w = 0; w < kWorkers; ++w) {
       threads.emplace_back([&, w] {
         std::mt19937 random(w);
