@@ -40,6 +40,7 @@ struct Pass {
   char* at;
   Window window;
   Reason reason = Reason::kNone;
+  Reason fault = Reason::kNone;
   uint16_t max_fields = 100;
   bool reject_underscore = false;
   bool drop_underscore = false;
@@ -55,11 +56,17 @@ struct Pass {
   bool keep_alive = false;
   bool connection_upgrade = false;
   bool has_upgrade = false;
+  bool refuses_upgrade = false;
   bool te_trailers = false;
   bool grpc = false;
 
   const char* end() const noexcept { return window.end; }
   size_t left() const noexcept { return static_cast<size_t>(window.end - at); }
+  // Refuses the message for what it says; how it is written is still checked to the end, so that a
+  // broken line is called that wherever it stands.
+  void refuse(Reason why) noexcept {
+    if (fault == Reason::kNone) fault = why;
+  }
   Verdict bad(Reason why) noexcept {
     reason = why;
     return Verdict::kBad;
@@ -107,6 +114,17 @@ void read_connection(std::string_view value, Pass* pass) noexcept {
   });
 }
 
+// HTTP/2 is never reached by upgrade: offered alone or in a list it makes the field be ignored, so
+// that nobody tunnels requests past the proxy.
+void read_upgrade(std::string_view value, Pass* pass) noexcept {
+  for_each_member(value, [pass](std::string_view protocol) {
+    pass->has_upgrade = true;
+    const std::string_view start = protocol.substr(0, 5);
+    pass->refuses_upgrade |= equals_folded(protocol, "h2c") || equals_folded(protocol, "h2") ||
+                             equals_folded(start, "http/");
+  });
+}
+
 bool is_grpc(std::string_view type) noexcept {
   constexpr std::string_view kGrpc = "application/grpc";
   if (type.size() < kGrpc.size() || !equals_folded(type.substr(0, kGrpc.size()), kGrpc)) {
@@ -116,34 +134,33 @@ bool is_grpc(std::string_view type) noexcept {
 }
 
 template <Section kSection>
-Verdict read_special(HeaderId id, std::string_view value, Pass* pass) noexcept {
+void read_special(HeaderId id, std::string_view value, Pass* pass) noexcept {
   switch (id) {
     case HeaderId::kContentLength:
-      if (pass->has_length) return pass->bad(Reason::kBadContentLength);
+      if (pass->has_length) return pass->refuse(Reason::kBadContentLength);
       pass->has_length = true;
-      if (!parse_length(value, &pass->length)) return pass->bad(Reason::kBadContentLength);
+      if (!parse_length(value, &pass->length)) return pass->refuse(Reason::kBadContentLength);
       break;
     case HeaderId::kTransferEncoding:
-      if (pass->has_coding) return pass->bad(Reason::kBadFraming);
+      if (pass->has_coding) return pass->refuse(Reason::kBadFraming);
       pass->has_coding = true;
-      if (!equals_folded(value, "chunked")) return pass->bad(Reason::kBadTransferEncoding);
+      if (!equals_folded(value, "chunked")) return pass->refuse(Reason::kBadTransferEncoding);
       break;
     case HeaderId::kConnection:
       read_connection(value, pass);
       break;
     case HeaderId::kUpgrade:
-      // h2c is never spoken by upgrade: the field is dropped with the other hop-by-hop ones.
-      pass->has_upgrade = !value.empty() && !equals_folded(value, "h2c");
+      read_upgrade(value, pass);
       break;
     case HeaderId::kHost:
       if constexpr (kSection == Section::kRequest) {
-        if (++pass->num_host != 1) return pass->bad(Reason::kBadHost);
-        if (!is_authority(value, pass->window.begin)) return pass->bad(Reason::kBadHost);
+        if (++pass->num_host != 1) return pass->refuse(Reason::kBadHost);
+        if (!is_authority(value, pass->window.begin)) return pass->refuse(Reason::kBadHost);
         pass->host = value;
       }
       break;
     case HeaderId::kExpect:
-      if (!pass->expect.empty() || value.empty()) return pass->bad(Reason::kExpectationFailed);
+      if (!pass->expect.empty() || value.empty()) return pass->refuse(Reason::kExpectationFailed);
       pass->expect = value;
       break;
     case HeaderId::kTe:
@@ -157,7 +174,6 @@ Verdict read_special(HeaderId id, std::string_view value, Pass* pass) noexcept {
     default:
       break;
   }
-  return Verdict::kOk;
 }
 
 // Why is there no ':' behind the name?
@@ -181,7 +197,7 @@ Verdict parse_fields(Pass* pass, FieldList* fields) noexcept {
       if (at + 1 == w.end) return Verdict::kMore;
       if (at[1] != '\n') return pass->bad(Reason::kBadHeaderLine);
       pass->at = at + 2;
-      return Verdict::kOk;
+      return pass->fault == Reason::kNone ? Verdict::kOk : pass->bad(pass->fault);
     }
     const char* value = name_end + 1;
     bool clean = value != w.end && *value == ' ';
@@ -213,10 +229,8 @@ Verdict parse_fields(Pass* pass, FieldList* fields) noexcept {
     field.id = header_id_of(between(at, name_end));
     field.flags = static_cast<uint8_t>(clean ? Field::kLine : 0);
     at = const_cast<char*>(stop) + 2;
-    if (is_special(field.id)) {
-      if (read_special<kSection>(field.id, field.value(), pass) != Verdict::kOk) {
-        return Verdict::kBad;
-      }
+    if (kSection != Section::kTrailers && is_special(field.id)) {
+      read_special<kSection>(field.id, field.value(), pass);
     }
     if (scan.underscore) [[unlikely]] {
       if (pass->reject_underscore) return pass->bad(Reason::kUnderscoreHeader);
@@ -401,7 +415,7 @@ Verdict finish_request(Pass* pass, const H1Options& options, RequestHead* out) n
     out->expect_continue = true;
   }
   // An Upgrade beside a body is ignored (RFC 9110 7.8 allows it): what follows is the body.
-  out->upgrade = pass->connection_upgrade && pass->has_upgrade && is_11 &&
+  out->upgrade = pass->connection_upgrade && pass->has_upgrade && !pass->refuses_upgrade && is_11 &&
                  out->framing.kind == Framing::Kind::kNone;
   out->te_trailers = pass->te_trailers;
   out->is_grpc = pass->grpc;
