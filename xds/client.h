@@ -33,7 +33,7 @@ struct ClientOptions {
   std::array<SotwOptions, kNumTypes> types;  // by Type
   int64_t backoff_base_ns = 500 * base::kNsPerMs;
   int64_t backoff_max_ns = 30 * base::kNsPerSec;
-  std::optional<RateLimit> rate_limit;
+  std::optional<RequestRate> rate_limit;                // none: no limit
   std::function<uint64_t()> random;                     // empty: std::random_device's
   std::function<void(Severity, std::string_view)> log;  // empty: silent
 };
@@ -111,7 +111,7 @@ class Client final : public Subscriptions, private StreamEvents {
   void open_stream();
   void lost_stream(const absl::Status& status);
   void take_waiting();
-  void take(Waiting waiting);
+  void take(Waiting response);
   void give(Type type, Update update);
   void applied(Type type, std::vector<Rejected> rejected);
   void give_cached();
@@ -146,6 +146,7 @@ class Client final : public Subscriptions, private StreamEvents {
   double tokens_ = 0;
   base::MonoNs tokens_at_ = 0;
   bool throttled_ = false;
+  base::MonoNs token_at_ = 0;
 
   int batch_ = 0;
   bool touched_ = false;

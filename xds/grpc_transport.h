@@ -35,7 +35,8 @@ struct GrpcTarget {
 // server back that we do not read from; pings are answered all the same. gRPC's limit of 4 MiB
 // on received messages is replaced by max_message_bytes; a bigger message ends the stream with
 // RESOURCE_EXHAUSTED and both sizes. No proxy from the environment, no retries, no service config.
-// The destructor cancels what is open and waits for gRPC to let go, two seconds at most.
+// Streams are destroyed before the transport, whose destructor waits for gRPC to let
+// go of them, two seconds at most.
 class GrpcTransport final : public Transport {
  public:
   // `executor` outlives the transport.
@@ -50,8 +51,5 @@ class GrpcTransport final : public Transport {
 
   std::unique_ptr<Channel> channel_;
 };
-
-constexpr std::string_view kAdsSotwMethod =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 
 }  // namespace sluice::xds

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "xds/resources.h"
 #include "xds/wire.h"
@@ -65,8 +67,8 @@ struct ErrorState {
 struct SotwRequest {
   std::string version;
   std::string nonce;
-  std::vector<std::string> names;
-  std::string error;  // not empty: a NACK
+  std::vector<std::string_view> names;  // until the next change of interest
+  std::string error;                    // not empty: a NACK
   bool answers = false;
 };
 
@@ -104,14 +106,15 @@ class SotwState {
     kIgnored,  // never asked for on this stream: no answer (rule 29)
   };
   bool can_take() const noexcept { return !in_flight_ && !answer_; }
+  bool answering() const noexcept { return answer_; }  // an ACK or NACK is due, now or later
   // `bytes` holds what `response` points into, and moves in with it.
   Verdict take(std::unique_ptr<std::string> bytes, WireResponse response, base::MonoNs now,
                base::WallNs wall);
   Update take_update();
   // What the sink rejected of the update given last: a response's, or take_cached()'s.
   void applied(std::vector<Rejected> rejected, base::MonoNs now, base::WallNs wall);
-  // Accepted resources for subscribers who came later, and the removal of expired ones (TTL). Only
-  // while can_take(); applied() follows.
+  // Accepted resources for subscribers who came later, and the removal of expired ones (TTL); none
+  // while something is being applied. applied() follows.
   std::optional<Update> take_cached(base::MonoNs now);
 
   // --- Requests. None while a response is being applied.
@@ -136,8 +139,7 @@ class SotwState {
   template <typename Fn>
   void for_each_resource(Fn&& fn) const;
   bool holds(std::string_view name) const;
-  // For the owner's log: one line per response, e.g. what take() decided.
-  const std::string& last_note() const noexcept { return note_; }
+  const std::string& last_nack() const noexcept { return rejected_error_; }
   void count_connection_failure() noexcept;
 
  private:
@@ -145,83 +147,102 @@ class SotwState {
     std::string version;
     std::string bytes;
     uint64_t hash = 0;
-    uint64_t seen = 0;  // the last response that had it
+    uint64_t unused = 0;  // position in unused_; 0: in use
     base::WallNs accepted_at = 0;
     base::MonoNs expires_at = 0;  // 0: no TTL
-    bool unchecked = false;       // came while nobody wanted it; not validated
+    bool unchecked = false;       // came while nobody wanted it: not validated
   };
   struct Interest {
     uint32_t count = 0;
-    base::MonoNs timeout_at = 0;  // 0: not waiting (any more)
     bool waiting = false;         // for its first resource
+    base::MonoNs timeout_at = 0;  // 0: never
   };
   struct InFlight {
     std::unique_ptr<std::string> bytes;
     WireResponse response;
-    std::vector<uint32_t> changed;  // indexes into response.resources
-    std::vector<std::string> removed;
-    std::vector<Rejected> rejected;  // before the sink saw it
+    std::vector<size_t> changed;       // indexes into response.resources
+    std::vector<std::string> removed;  // full state only
+    std::vector<std::string> cached;   // given by take_cached()
+    std::vector<Rejected> rejected;    // before the sink saw them
+    std::deque<std::string> names;     // that we gave to nameless listeners
     uint64_t stream = 0;
+    uint64_t interest = 0;
     base::MonoNs since = 0;
-    bool cached = false;  // from take_cached(): no answer
-    std::vector<std::string> cached_names;
+    bool answerable = true;  // false: from take_cached()
   };
+  using Cache = absl::flat_hash_map<std::string, Accepted>;
 
-  bool full_state() const noexcept;
+  bool full_state() const noexcept { return type_ == Type::kCluster || type_ == Type::kListener; }
   bool wanted(std::string_view name) const;
-  std::vector<std::string> request_names() const;
-  void sort_out(InFlight& flight, Update& update, base::WallNs wall, base::MonoNs now);
-  void accept(const WireResource& resource, std::string_view name, std::string_view version,
-              base::MonoNs now, base::WallNs wall);
-  void set_ttl(const std::string& name, Accepted& entry, int64_t ttl_ns, base::MonoNs now);
-  void forget(const std::string& name);
-  void drop_unused(const std::string& name);
-  void stop_waiting(std::string_view name);
-  void note_version(std::string_view version, base::WallNs wall);
-  void start_wait(const std::string& name, Interest& interest, base::MonoNs now);
-  void answer(std::string error, base::MonoNs at);
+  Cache::iterator cached(std::string_view name);
+  void changed_interest(std::string_view name);
+  void start_wait(std::string_view name, Interest& interest, base::MonoNs now);
+  bool stop_wait(std::string_view name);
 
-  const Type type_;
-  const SotwOptions options_;
+  bool is_repeated(const WireResponse& response) const noexcept;
+  void answer_repeated(base::MonoNs now);
+  void sort_out(InFlight& flight, base::MonoNs now);
+  bool name_and_check(InFlight& flight, size_t index);
+  void sort_one(InFlight& flight, size_t index, base::MonoNs now);
+  void take_removed(InFlight& flight, const absl::flat_hash_set<absl::string_view>& present);
+  void refresh_unused(Cache::iterator it, const WireResource& resource, std::string_view version);
+  void applied_response(InFlight flight, std::vector<Rejected> rejected, base::MonoNs now,
+                        base::WallNs wall);
+  void applied_cached(const InFlight& flight, std::vector<Rejected> rejected, base::WallNs wall);
+  void accept(const WireResource& resource, std::string_view version, base::MonoNs now,
+              base::WallNs wall);
+  void keep_errors(const InFlight& flight, const std::vector<Rejected>& rejected,
+                   base::WallNs wall);
+  void accept_version(std::string_view version, base::WallNs wall);
+  void set_ttl(const std::string& name, Accepted& entry, int64_t ttl_ns, base::MonoNs now);
+  void set_unused(Cache::iterator it);
+  void forget(Cache::iterator it);
+  void answer(std::string error, base::MonoNs at);
+  std::vector<std::string_view> request_names() const;
+
+  Type type_;
+  SotwOptions options_;
 
   // Interest.
   bool wildcard_ = false;
   Interest all_;  // of the wildcard
   std::map<std::string, Interest, std::less<>> names_;
-  std::deque<std::pair<base::MonoNs, std::string>> waits_;  // deadlines in order
+  std::deque<std::pair<base::MonoNs, std::string>> waits_;  // deadlines in order; some are over
+  uint64_t interest_ = 0;                                   // changes of interest so far
 
-  // Streams.
-  uint64_t stream_ = 0;  // ordinal of the current one
+  // The stream.
+  uint64_t stream_ = 0;  // ordinal
   bool open_ = false;
-  bool asked_ = false;  // sent any request on this stream
-  bool named_ = false;  // sent any name on this stream (rule 61)
-  bool dirty_ = false;  // names changed since the last request
+  bool asked_ = false;                        // sent any request
+  bool named_ = false;                        // sent any name (rule 61)
+  bool wildcard_changed_ = false;             // since the last request
+  std::set<std::string, std::less<>> moved_;  // names that came or went since the last request
   std::string nonce_;
-  std::string version_;
 
-  // The response in work and its answer.
+  // Responses and their answers.
+  std::string version_;
   std::optional<InFlight> in_flight_;
   Update update_;
   bool answer_ = false;
   base::MonoNs answer_at_ = 0;
   std::string answer_error_;
 
-  // Rule 49.
-  bool last_rejected_ = false;
+  // Rule 49: the response rejected last.
+  bool rejected_ = false;
   uint64_t rejected_hash_ = 0;
+  uint64_t rejected_interest_ = 0;
   std::string rejected_error_;
   uint32_t repeats_ = 0;
 
   // Resources.
-  absl::flat_hash_map<std::string, Accepted> cache_;
+  Cache cache_;
   std::set<std::pair<base::MonoNs, std::string>> expiries_;
-  std::deque<std::string> unused_;
-  std::set<std::string> replay_;  // subscribed again, to be given from the cache
-  uint64_t responses_ = 0;
+  std::map<uint64_t, std::string> unused_;  // oldest first
+  uint64_t last_unused_ = 0;
+  std::set<std::string, std::less<>> replay_;  // subscribed again, to be given from the cache
   std::map<std::string, ErrorState, std::less<>> errors_;
 
   TypeStats stats_;
-  std::string note_;
 };
 
 template <typename Fn>
@@ -234,6 +255,6 @@ void SotwState::for_each_resource(Fn&& fn) const {
 // error_detail.message for these: `name: problem` each, at most kMaxNackBytes, cut between names
 // ("... and 12 more"), valid UTF-8 whatever the parts are.
 constexpr size_t kMaxNackBytes = 4096;
-std::string nack_message(Type type, const std::vector<Rejected>& rejected);
+std::string nack_message(const std::vector<Rejected>& rejected);
 
 }  // namespace sluice::xds

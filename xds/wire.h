@@ -38,8 +38,8 @@ struct WireResponse {
   std::string_view type_url;
   std::string_view control_plane;  // control_plane.identifier
   std::vector<WireResource> resources;
-  // Of version, type and resources in any order, without the nonce: equal means "the same response
-  // again". (go-control-plane sends resources in a random order.)
+  // Of type and resources in any order, without nonce and version: equal means "the same again".
+  // (go-control-plane sends resources in a random order, others make a version of the time.)
   uint64_t content_hash = 0;
 };
 
