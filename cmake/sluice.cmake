@@ -57,7 +57,8 @@ endif()
 #
 # tests/<folder>/*_test.cc is one GoogleTest program, test_<folder>, and each of its cases a test
 # of ctest named <folder>.Suite.Case; other *.cc of the folder are linked in. tests/<folder>/*_test.sh
-# and *_test.py are tests of their own, run from the repository's root with SLUICE_BIN_DIR set.
+# and *_test.py are tests of their own. All run in the repository's root, with the build folder in
+# the environment as SLUICE_BIN_DIR.
 function(sluice_tests folder)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS;LABELS")
   set(dir ${CMAKE_SOURCE_DIR}/tests/${folder})
@@ -72,13 +73,12 @@ function(sluice_tests folder)
     add_executable(test_${name} ${sources})
     target_link_libraries(test_${name} PRIVATE ${arg_LIBS} sluice_flags GTest::gmock
       GTest::gtest_main)
-    target_compile_definitions(test_${name} PRIVATE SLUICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-      SLUICE_BIN_DIR="${CMAKE_BINARY_DIR}")
     set_target_properties(test_${name} PROPERTIES
       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     gtest_discover_tests(test_${name} TEST_PREFIX ${SLUICE_TEST_PREFIX}${name}. DISCOVERY_MODE PRE_TEST
       DISCOVERY_TIMEOUT 60 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
-      PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 120)
+      PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 120
+                 ENVIRONMENT "SLUICE_BIN_DIR=${CMAKE_BINARY_DIR}")
   endif()
 
   file(GLOB scripts CONFIGURE_DEPENDS ${dir}/*_test.sh ${dir}/*_test.py)
