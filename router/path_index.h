@@ -67,7 +67,7 @@ class PathIndex {
     uint32_t separated = kNone;  // unconditional path-separated prefix of just this text
     GroupRef group = 0;          // conditional routes of just this text
     uint32_t next = 0;           // node of the next shorter text with conditional routes
-    uint32_t smallest = kNone;   // in group, or at a shorter text with conditional routes
+    uint32_t smallest = kNone;   // index in group, or in those that `next` leads to
     void inherit(const Prefix& parent, uint32_t parent_node, char next_byte) noexcept;
   };
   template <Reading R>

@@ -30,6 +30,8 @@ class Regex {
   // Text that every full match begins with; empty when there is none.
   const std::string& literal_prefix() const noexcept { return literal_prefix_; }
   bool full_match(std::string_view text, uint32_t worker) const noexcept;
+  // Whether `rewrite` is a substitution for this pattern: \0 to \9 stand for its groups.
+  bool check_substitution(std::string_view rewrite, std::string* problem) const;
   const re2::RE2& on(uint32_t worker) const noexcept { return *objects_[worker % size_]; }
 
  private:

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "http/message.h"
+#include "router/host_index.h"
 #include "router/route.h"
 
 namespace sluice::router {
@@ -32,7 +33,7 @@ std::string_view rewrite_host(const Route& route, const Target& target,
 std::string_view redirect_location(const Route& route, const http::RequestHead& head, bool is_tls,
                                    base::Arena& arena, uint32_t worker) noexcept;
 
-// The `location` for Reason::kHttpsRequired: the same URL with https, without a port.
+// The `location` for Reason::kHttpsRequired: the same URL with https; the port goes if it is 80.
 std::string_view https_location(const http::RequestHead& head, base::Arena& arena) noexcept;
 
 // `path` without query and fragment: what routes are matched on.

@@ -174,6 +174,8 @@ struct RouteConfigValue {
   HeaderEdits response_headers;
   bool most_specific_header_mutations_wins = false;
   bool ignore_port_in_host_matching = false;
+  // Whether a route to a cluster that nobody announced is an error; none: for inline routes only.
+  std::optional<bool> validate_clusters;
   std::vector<std::string> internal_only_headers;  // lower case
 };
 

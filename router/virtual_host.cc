@@ -1,0 +1,89 @@
+#include "router/virtual_host.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace sluice::router {
+
+const Route* VirtualHost::match(EvalContext& context) const noexcept {
+  const uint32_t index = paths_.match(routes_.data(), context);
+  return index == PathIndex::kNone ? nullptr : &routes_[index];
+}
+
+size_t VirtualHost::memory_bytes() const noexcept {
+  size_t bytes = sizeof(*this) + routes_.capacity() * sizeof(Route) + text_.capacity() +
+                 paths_.memory_bytes() + clusters_.capacity() * sizeof(ClusterRef) +
+                 policies_.size() * (sizeof(RoutePolicy) + sizeof(void*)) +
+                 predicates_.size() * (sizeof(Predicates) + sizeof(void*));
+  for (const auto& predicates : predicates_) {
+    bytes += predicates->headers.capacity() * sizeof(HeaderPredicate) +
+             predicates->query.capacity() * sizeof(QueryPredicate);
+  }
+  for (const auto& policy : policies_) {
+    bytes += (policy->target.request_edits.size() + policy->target.response_edits.size()) *
+                 sizeof(http::HeaderEdit) +
+             policy->weighted.capacity() * sizeof(WeightedTarget);
+  }
+  return bytes;
+}
+
+const Target& Route::target(uint64_t random) const noexcept {
+  const RoutePolicy& p = policy();
+  if (action != Action::kWeighted) return p.target;
+  const uint64_t at = pick_below(static_cast<uint32_t>(random >> 32), p.total_weight);
+  const auto above = [](uint64_t value, const WeightedTarget& w) { return value < w.upper; };
+  return *std::upper_bound(p.weighted.begin(), p.weighted.end(), at, above);
+}
+
+std::string Route::source() const {
+  return base::cat(virtual_host().source(), ".routes[", index, "]");
+}
+
+RoutePolicy::Upgrade RoutePolicy::upgrade(std::string_view protocol) const noexcept {
+  if (std::find(upgrades_disabled.begin(), upgrades_disabled.end(), protocol) !=
+      upgrades_disabled.end()) {
+    return Upgrade::kRefused;
+  }
+  return std::find(upgrades.begin(), upgrades.end(), protocol) != upgrades.end()
+             ? Upgrade::kAllowed
+             : Upgrade::kListener;
+}
+
+uint32_t RetryRule::parse_on(std::string_view words) noexcept {
+  struct Word {
+    std::string_view text;
+    uint32_t bit;
+  };
+  static constexpr Word kWords[] = {
+      {"5xx", k5xx},
+      {"gateway-error", kGatewayError},
+      {"reset", kReset},
+      {"reset-before-request", kResetBeforeRequest},
+      {"connect-failure", kConnectFailure},
+      {"envoy-ratelimited", kEnvoyRatelimited},
+      {"retriable-4xx", kRetriable4xx},
+      {"refused-stream", kRefusedStream},
+      {"retriable-status-codes", kRetriableStatusCodes},
+      {"retriable-headers", kRetriableHeaders},
+      {"http3-post-connect-failure", kHttp3PostConnectFailure},
+      {"cancelled", kGrpcCancelled},
+      {"deadline-exceeded", kGrpcDeadlineExceeded},
+      {"internal", kGrpcInternal},
+      {"resource-exhausted", kGrpcResourceExhausted},
+      {"unavailable", kGrpcUnavailable},
+  };
+  uint32_t bits = 0;
+  while (!words.empty()) {
+    std::string_view word = words.substr(0, words.find(','));
+    words.remove_prefix(std::min(words.size(), word.size() + 1));
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    for (const Word& known : kWords) {
+      if (known.text == word) bits |= known.bit;
+    }
+  }
+  return bits;
+}
+
+}  // namespace sluice::router
