@@ -1,0 +1,571 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <optional>
+
+#include "base/text.h"
+#include "http/format.h"
+#include "http/format_ops.h"
+
+namespace sluice::http {
+
+namespace {
+
+using Code = Format::Code;
+using base::Stamp;
+
+// What an operator's parentheses hold.
+enum class Arg : uint8_t {
+  kNone,
+  kIgnored,  // optional, of no consequence here
+  kHeader,
+  kTime,
+  kCost,
+  kDuration,
+  kGrpc,
+  kQuery,
+  kEnvironment,
+  kReason,
+  kHostname,
+  kUnsupported,  // accepted, renders as missing, warned about
+};
+
+struct Operator {
+  std::string_view name;
+  Code code;
+  Arg arg = Arg::kNone;
+  uint32_t a = 0;
+  uint32_t b = 0;
+  uint8_t flags = 0;
+};
+
+constexpr uint32_t n(Stamp stamp) { return static_cast<uint32_t>(stamp); }
+
+// clang-format off
+constexpr Operator kOperators[] = {
+    {"REQ", Code::kRequestHeader, Arg::kHeader},
+    {"REQ_WITHOUT_QUERY", Code::kRequestHeader, Arg::kHeader, 0, 0, format_op::kNoQuery},
+    {"RESP", Code::kResponseHeader, Arg::kHeader},
+    {"TRAILER", Code::kTrailer, Arg::kHeader},
+    {"PROTOCOL", Code::kProtocol},
+    {"UPSTREAM_PROTOCOL", Code::kUpstreamProtocol},
+    {"START_TIME", Code::kStartTime, Arg::kTime},
+    {"REQUEST_DURATION", Code::kSpan, Arg::kNone, n(Stamp::kReceived), n(Stamp::kRequestReceived)},
+    {"REQUEST_TX_DURATION", Code::kSpan, Arg::kNone, n(Stamp::kReceived), n(Stamp::kRequestSent)},
+    {"RESPONSE_DURATION", Code::kSpan, Arg::kNone, n(Stamp::kReceived), n(Stamp::kResponseFirst)},
+    {"RESPONSE_TX_DURATION", Code::kSpan, Arg::kNone, n(Stamp::kResponseFirst), n(Stamp::kFlushed)},
+    {"DURATION", Code::kSpan, Arg::kNone, n(Stamp::kReceived), n(Stamp::kFlushed)},
+    {"COMMON_DURATION", Code::kSpan, Arg::kDuration},
+    {"COST", Code::kSpan, Arg::kCost},
+    {"BYTES_RECEIVED", Code::kCount, Arg::kNone, format_op::kBytesReceived},
+    {"BYTES_SENT", Code::kCount, Arg::kNone, format_op::kBytesSent},
+    {"REQUEST_HEADERS_BYTES", Code::kCount, Arg::kNone, format_op::kRequestHeadBytes},
+    {"DOWNSTREAM_HEADER_BYTES_RECEIVED", Code::kCount, Arg::kNone, format_op::kRequestHeadBytes},
+    {"RESPONSE_HEADERS_BYTES", Code::kCount, Arg::kNone, format_op::kResponseHeadBytes},
+    {"DOWNSTREAM_HEADER_BYTES_SENT", Code::kCount, Arg::kNone, format_op::kResponseHeadBytes},
+    {"DOWNSTREAM_WIRE_BYTES_RECEIVED", Code::kCount, Arg::kNone, format_op::kDownstreamWireReceived},
+    {"DOWNSTREAM_WIRE_BYTES_SENT", Code::kCount, Arg::kNone, format_op::kDownstreamWireSent},
+    {"UPSTREAM_WIRE_BYTES_RECEIVED", Code::kCount, Arg::kNone, format_op::kUpstreamWireReceived},
+    {"UPSTREAM_WIRE_BYTES_SENT", Code::kCount, Arg::kNone, format_op::kUpstreamWireSent},
+    {"UPSTREAM_REQUEST_ATTEMPT_COUNT", Code::kCount, Arg::kNone, format_op::kAttempts},
+    {"CONNECTION_ID", Code::kCount, Arg::kNone, format_op::kConnectionId},
+    {"UPSTREAM_CONNECTION_ID", Code::kCount, Arg::kNone, format_op::kUpstreamConnectionId},
+    {"RESPONSE_CODE", Code::kResponseCode},
+    {"RESPONSE_CODE_DETAILS", Code::kDetails, Arg::kIgnored},
+    {"RESPONSE_FLAGS", Code::kFlags, Arg::kNone, 0},
+    {"RESPONSE_FLAGS_LONG", Code::kFlags, Arg::kNone, 1},
+    {"CONNECTION_TERMINATION_DETAILS", Code::kText, Arg::kNone, format_op::kTerminationDetails},
+    {"UPSTREAM_TRANSPORT_FAILURE_REASON", Code::kText, Arg::kNone, format_op::kTransportFailure},
+    {"UPSTREAM_CLUSTER", Code::kText, Arg::kNone, format_op::kClusterName},
+    {"UPSTREAM_CLUSTER_RAW", Code::kText, Arg::kNone, format_op::kClusterName},
+    {"ROUTE_NAME", Code::kText, Arg::kNone, format_op::kRouteName},
+    {"VIRTUAL_HOST_NAME", Code::kText, Arg::kNone, format_op::kVirtualHostName},
+    {"FILTER_CHAIN_NAME", Code::kText, Arg::kNone, format_op::kFilterChainName},
+    {"REQUESTED_SERVER_NAME", Code::kText, Arg::kIgnored, format_op::kServerName},
+    {"LOCAL_REPLY_BODY", Code::kText, Arg::kNone, format_op::kLocalReplyBody},
+    {"UPSTREAM_HOST", Code::kAddress, Arg::kNone, format_op::kUpstreamRemote, format_op::kFull},
+    {"UPSTREAM_HOST_NAME", Code::kUpstreamHostName, Arg::kNone, 0},
+    {"UPSTREAM_HOST_NAME_WITHOUT_PORT", Code::kUpstreamHostName, Arg::kNone, 1},
+    {"UPSTREAM_REMOTE_ADDRESS", Code::kAddress, Arg::kNone, format_op::kUpstreamRemote, format_op::kFull},
+    {"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kNone, format_op::kUpstreamRemote, format_op::kIp},
+    {"UPSTREAM_REMOTE_PORT", Code::kAddress, Arg::kNone, format_op::kUpstreamRemote, format_op::kPort},
+    {"UPSTREAM_LOCAL_ADDRESS", Code::kAddress, Arg::kNone, format_op::kUpstreamLocal, format_op::kFull},
+    {"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kNone, format_op::kUpstreamLocal, format_op::kIp},
+    {"UPSTREAM_LOCAL_PORT", Code::kAddress, Arg::kNone, format_op::kUpstreamLocal, format_op::kPort},
+    {"DOWNSTREAM_REMOTE_ADDRESS", Code::kAddress, Arg::kNone, format_op::kDownstreamRemote, format_op::kFull},
+    {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kIgnored, format_op::kDownstreamRemote, format_op::kIp},
+    {"DOWNSTREAM_REMOTE_PORT", Code::kAddress, Arg::kNone, format_op::kDownstreamRemote, format_op::kPort},
+    {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS", Code::kAddress, Arg::kNone, format_op::kDownstreamDirectRemote, format_op::kFull},
+    {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kIgnored, format_op::kDownstreamDirectRemote, format_op::kIp},
+    {"DOWNSTREAM_DIRECT_REMOTE_PORT", Code::kAddress, Arg::kNone, format_op::kDownstreamDirectRemote, format_op::kPort},
+    {"DOWNSTREAM_LOCAL_ADDRESS", Code::kAddress, Arg::kNone, format_op::kDownstreamLocal, format_op::kFull},
+    {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kIgnored, format_op::kDownstreamLocal, format_op::kIp},
+    {"DOWNSTREAM_LOCAL_PORT", Code::kAddress, Arg::kNone, format_op::kDownstreamLocal, format_op::kPort},
+    {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS", Code::kAddress, Arg::kNone, format_op::kDownstreamLocal, format_op::kFull},
+    {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kIgnored, format_op::kDownstreamLocal, format_op::kIp},
+    {"DOWNSTREAM_DIRECT_LOCAL_PORT", Code::kAddress, Arg::kNone, format_op::kDownstreamLocal, format_op::kPort},
+    {"STREAM_ID", Code::kStreamId},
+    {"HOSTNAME", Code::kLiteral, Arg::kHostname},
+    {"ENVIRONMENT", Code::kLiteral, Arg::kEnvironment},
+    {"QUERY_PARAM", Code::kQueryParam, Arg::kQuery},
+    {"GRPC_STATUS", Code::kGrpcStatus, Arg::kGrpc, format_op::kCamel},
+    {"GRPC_STATUS_NUMBER", Code::kGrpcStatus, Arg::kNone, format_op::kNumber},
+    {"REASON", Code::kReason, Arg::kReason},
+    {"ACCESS_LOG_TYPE", Code::kLiteral, Arg::kNone},
+
+    // What Envoy, too, renders as missing for a plain-text HTTP request.
+    {"VIRTUAL_CLUSTER_NAME", Code::kMissing},
+    {"BYTES_RETRANSMITTED", Code::kMissing},
+    {"PACKETS_RETRANSMITTED", Code::kMissing},
+    {"ROUNDTRIP_DURATION", Code::kMissing},
+    {"TRACE_ID", Code::kMissing},
+    {"SPAN_ID", Code::kMissing},
+    {"CUSTOM_FLAGS", Code::kMissing},
+    {"DOWNSTREAM_LOCAL_URI_SAN", Code::kMissing},
+    {"DOWNSTREAM_PEER_URI_SAN", Code::kMissing},
+    {"DOWNSTREAM_LOCAL_DNS_SAN", Code::kMissing},
+    {"DOWNSTREAM_PEER_DNS_SAN", Code::kMissing},
+    {"DOWNSTREAM_LOCAL_IP_SAN", Code::kMissing},
+    {"DOWNSTREAM_PEER_IP_SAN", Code::kMissing},
+    {"DOWNSTREAM_LOCAL_SUBJECT", Code::kMissing},
+    {"DOWNSTREAM_PEER_SUBJECT", Code::kMissing},
+    {"DOWNSTREAM_PEER_ISSUER", Code::kMissing},
+    {"DOWNSTREAM_PEER_SERIAL", Code::kMissing},
+    {"DOWNSTREAM_PEER_FINGERPRINT_1", Code::kMissing},
+    {"DOWNSTREAM_PEER_FINGERPRINT_256", Code::kMissing},
+    {"DOWNSTREAM_PEER_CERT", Code::kMissing},
+    {"DOWNSTREAM_PEER_CERT_V_START", Code::kMissing, Arg::kIgnored},
+    {"DOWNSTREAM_PEER_CERT_V_END", Code::kMissing, Arg::kIgnored},
+    {"DOWNSTREAM_TLS_SESSION_ID", Code::kMissing},
+    {"DOWNSTREAM_TLS_CIPHER", Code::kMissing},
+    {"DOWNSTREAM_TLS_VERSION", Code::kMissing},
+    {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", Code::kMissing},
+    {"TLS_JA3_FINGERPRINT", Code::kMissing},
+    {"TLS_JA4_FINGERPRINT", Code::kMissing},
+    {"UPSTREAM_TLS_SESSION_ID", Code::kMissing},
+    {"UPSTREAM_TLS_CIPHER", Code::kMissing},
+    {"UPSTREAM_TLS_VERSION", Code::kMissing},
+    {"UPSTREAM_PEER_SUBJECT", Code::kMissing},
+    {"UPSTREAM_PEER_ISSUER", Code::kMissing},
+    {"UPSTREAM_PEER_CERT", Code::kMissing},
+    {"UPSTREAM_LOCAL_SUBJECT", Code::kMissing},
+
+    {"DYNAMIC_METADATA", Code::kMissing, Arg::kUnsupported},
+    {"CLUSTER_METADATA", Code::kMissing, Arg::kUnsupported},
+    {"UPSTREAM_METADATA", Code::kMissing, Arg::kUnsupported},
+    {"METADATA", Code::kMissing, Arg::kUnsupported},
+    {"FILTER_STATE", Code::kMissing, Arg::kUnsupported},
+    {"UPSTREAM_FILTER_STATE", Code::kMissing, Arg::kUnsupported},
+    {"PER_REQUEST_STATE", Code::kMissing, Arg::kUnsupported},
+    {"UNIQUE_ID", Code::kMissing, Arg::kUnsupported},
+};
+// clang-format on
+
+constexpr std::string_view kDefaultText =
+    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" "
+    "%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% "
+    "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" "
+    "\"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
+
+const Operator* find_operator(std::string_view name) noexcept {
+  for (const Operator& op : kOperators) {
+    if (op.name == name) return &op;
+  }
+  return nullptr;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "-";
+}
+
+// The points of COMMON_DURATION.
+struct Point {
+  std::string_view name;
+  Stamp stamp;
+};
+constexpr Point kPoints[] = {
+    {"DS_RX_BEG", Stamp::kReceived},      {"DS_RX_END", Stamp::kRequestReceived},
+    {"US_CX_BEG", Stamp::kPicked},        {"US_CX_END", Stamp::kConnected},
+    {"US_TX_BEG", Stamp::kHeadSent},      {"US_TX_END", Stamp::kRequestSent},
+    {"US_RX_BEG", Stamp::kResponseFirst}, {"US_RX_END", Stamp::kResponseEnd},
+    {"DS_TX_BEG", Stamp::kResponseBegun}, {"DS_TX_END", Stamp::kFlushed},
+};
+
+}  // namespace
+
+// FormatParser writes a Format from its text; main or compile pool. Offsets in errors are those of
+// the text that it was given.
+class FormatParser {
+ public:
+  FormatParser(Format& out, std::vector<std::string>* warnings) : out_(out), warnings_(warnings) {}
+
+  absl::Status parse(std::string_view text);
+  absl::Status parse_member(const std::string& key, std::string_view text);
+  void end_json() { out_.ops_.push_back({.code = Code::kJsonEnd}); }
+  // One literal and nothing else: no operations are left.
+  void fold();
+
+ private:
+  absl::Status parse_operator(std::string_view text, size_t* at);
+  absl::Status add(const Operator& op, std::string_view name, std::optional<std::string_view> arg,
+                   uint16_t max_bytes, size_t at);
+  absl::Status add_header(Format::Op op, std::string_view arg, size_t at);
+  absl::Status add_time(Format::Op op, std::string_view arg, size_t at);
+  absl::Status add_duration(Format::Op op, std::string_view arg, size_t at);
+  absl::Status add_cost(Format::Op op, std::string_view arg, size_t at);
+  absl::Status add_grpc(Format::Op op, std::string_view arg, size_t at);
+  void add_literal(std::string_view text);
+  void store(Format::Op& op, std::string_view text);
+  absl::StatusOr<Format::HeaderRef> header_ref(Code code, std::string_view name, size_t at);
+
+  template <typename... Args>
+  static absl::Status error(size_t at, const Args&... args) {
+    return base::config_error("position ", at, ": ", args...);
+  }
+
+  Format& out_;
+  std::vector<std::string>* warnings_;
+  bool json_ = false;
+};
+
+absl::Status FormatParser::parse(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    const size_t percent = std::min(text.find('%', at), text.size());
+    add_literal(text.substr(at, percent - at));
+    at = percent;
+    if (at == text.size()) break;
+    if (text.substr(at, 2) == "%%") {
+      add_literal("%");
+      at += 2;
+    } else if (absl::Status status = parse_operator(text, &at); !status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// %NAME%, %NAME(arg)%, %NAME(arg):10%, %NAME:10%
+absl::Status FormatParser::parse_operator(std::string_view text, size_t* at) {
+  const size_t begin = *at;
+  const auto is_name = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  size_t end = begin + 1;
+  while (end < text.size() && is_name(text[end])) ++end;
+  const std::string_view name = text.substr(begin + 1, end - begin - 1);
+  const Operator* op = find_operator(name);
+  if (op == nullptr) {
+    return error(begin, "unknown operator (write %% for a percent sign): %", name);
+  }
+  std::optional<std::string_view> arg;
+  if (end < text.size() && text[end] == '(') {
+    const size_t close = text.find(')', end);
+    if (close == std::string_view::npos) return error(begin, "missing ) after %", name, "(");
+    arg = text.substr(end + 1, close - end - 1);
+    end = close + 1;
+  }
+  uint16_t max_bytes = 0;
+  if (end < text.size() && text[end] == ':') {
+    const auto parsed =
+        std::from_chars(text.data() + end + 1, text.data() + text.size(), max_bytes);
+    if (parsed.ec != std::errc() || max_bytes == 0) {
+      return error(end, "length after %", name, ": must be a number from 1 to 65535");
+    }
+    end = static_cast<size_t>(parsed.ptr - text.data());
+  }
+  if (end >= text.size() || text[end] != '%') {
+    return error(begin, "missing % at the end of %", name);
+  }
+  *at = end + 1;
+  return add(*op, name, arg, max_bytes, begin);
+}
+
+absl::Status FormatParser::add(const Operator& op, std::string_view name,
+                               std::optional<std::string_view> arg, uint16_t max_bytes, size_t at) {
+  Format::Op out{.code = op.code, .flags = op.flags, .max_bytes = max_bytes, .a = op.a, .b = op.b};
+  const bool wants = op.arg == Arg::kHeader || op.arg == Arg::kCost || op.arg == Arg::kDuration ||
+                     op.arg == Arg::kQuery || op.arg == Arg::kEnvironment;
+  if (wants && (!arg || arg->empty())) return error(at, "%", name, "% needs (an argument)");
+  if (op.arg == Arg::kNone && arg) return error(at, "%", name, "% takes no argument: ", *arg);
+  switch (op.arg) {
+    case Arg::kHeader:
+      return add_header(out, *arg, at);
+    case Arg::kTime:
+      return add_time(out, arg.value_or(""), at);
+    case Arg::kCost:
+      return add_cost(out, *arg, at);
+    case Arg::kDuration:
+      return add_duration(out, *arg, at);
+    case Arg::kGrpc:
+      return add_grpc(out, arg.value_or("CAMEL_STRING"), at);
+    case Arg::kQuery:
+      store(out, *arg);
+      break;
+    case Arg::kReason:
+      if (arg && *arg != "SENTENCE") return error(at, "%REASON% takes (SENTENCE): ", *arg);
+      out.a = arg ? 1 : 0;
+      break;
+    case Arg::kHostname:
+      add_literal(host_name());
+      return absl::OkStatus();
+    case Arg::kEnvironment: {
+      const char* value = std::getenv(std::string(*arg).c_str());
+      add_literal(value == nullptr ? "-" : value);
+      return absl::OkStatus();
+    }
+    case Arg::kUnsupported:
+      if (warnings_ != nullptr) {
+        warnings_->push_back(base::cat("position ", at, ": %", name, "% is not supported and is ",
+                                       "logged as missing"));
+      }
+      break;
+    case Arg::kNone:
+    case Arg::kIgnored:
+      break;
+  }
+  if (op.code == Code::kLiteral) {
+    add_literal("DownstreamEnd");
+  } else {
+    out_.ops_.push_back(out);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FormatParser::add_header(Format::Op op, std::string_view arg, size_t at) {
+  const size_t question = arg.find('?');
+  Format::HeaderOperand operand;
+  auto first = header_ref(op.code, arg.substr(0, question), at);
+  if (!first.ok()) return first.status();
+  operand.first = *std::move(first);
+  if (question != std::string_view::npos) {
+    auto second = header_ref(op.code, arg.substr(question + 1), at);
+    if (!second.ok()) return second.status();
+    operand.second = *std::move(second);
+  }
+  op.a = static_cast<uint32_t>(out_.headers_.size());
+  out_.headers_.push_back(std::move(operand));
+  out_.ops_.push_back(op);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Format::HeaderRef> FormatParser::header_ref(Code code, std::string_view name,
+                                                           size_t at) {
+  using Kind = Format::HeaderRef::Kind;
+  Format::HeaderRef ref;
+  ref.name = lower(name);
+  const bool request = code == Code::kRequestHeader;
+  if (request && (ref.name == ":authority" || ref.name == "host")) {
+    ref.kind = Kind::kAuthority;
+  } else if (request && ref.name == ":method") {
+    ref.kind = Kind::kMethod;
+  } else if (request && ref.name == ":path") {
+    ref.kind = Kind::kPath;
+  } else if (request && ref.name == ":scheme") {
+    ref.kind = Kind::kScheme;
+  } else if (code == Code::kResponseHeader && ref.name == ":status") {
+    ref.kind = Kind::kStatus;
+  } else if (is_token(ref.name)) {
+    ref.kind = Kind::kField;
+    ref.id = header_id_of(ref.name);
+  } else {
+    return error(at, "not a header name: ", name);
+  }
+  return ref;
+}
+
+absl::Status FormatParser::add_time(Format::Op op, std::string_view arg, size_t at) {
+  if (const size_t bad = find_bad_time_pattern(arg); bad != std::string_view::npos) {
+    return error(at, "START_TIME does not know the conversion (write %% for a percent sign): ",
+                 arg.substr(bad));
+  }
+  if (!arg.empty()) store(op, arg);
+  out_.ops_.push_back(op);
+  return absl::OkStatus();
+}
+
+absl::Status FormatParser::add_cost(Format::Op op, std::string_view arg, size_t at) {
+  for (const base::CostSpan& span : base::kCostSpans) {
+    if (arg != span.name) continue;
+    op.a = n(span.from);
+    op.b = n(span.to);
+    op.flags = format_op::kNs;
+    out_.ops_.push_back(op);
+    return absl::OkStatus();
+  }
+  return error(at, "COST takes one of parse, route, chain, response_chain, pick, pool, connect, ",
+               "send, upstream, response_parse, body, flush, total: ", arg);
+}
+
+// START:END:PRECISION
+absl::Status FormatParser::add_duration(Format::Op op, std::string_view arg, size_t at) {
+  std::string_view part[3];
+  for (std::string_view& p : part) {
+    const size_t colon = arg.find(':');
+    p = arg.substr(0, colon);
+    arg = colon == std::string_view::npos ? "" : arg.substr(colon + 1);
+  }
+  uint32_t* const stamps[] = {&op.a, &op.b};
+  for (size_t i = 0; i < 2; ++i) {
+    const auto point = std::find_if(std::begin(kPoints), std::end(kPoints),
+                                    [&](const Point& p) { return p.name == part[i]; });
+    if (point == std::end(kPoints)) {
+      return error(at, "COMMON_DURATION takes DS_RX_BEG:DS_TX_END:ms and the like, unknown point: ",
+                   part[i]);
+    }
+    *stamps[i] = n(point->stamp);
+  }
+  if (part[2] == "ms") {
+    op.flags = format_op::kMs;
+  } else if (part[2] == "us") {
+    op.flags = format_op::kUs;
+  } else if (part[2] == "ns") {
+    op.flags = format_op::kNs;
+  } else {
+    return error(at, "COMMON_DURATION's precision is ms, us or ns: ", part[2]);
+  }
+  if (!arg.empty()) return error(at, "COMMON_DURATION takes three parts, too many: ", arg);
+  out_.ops_.push_back(op);
+  return absl::OkStatus();
+}
+
+absl::Status FormatParser::add_grpc(Format::Op op, std::string_view arg, size_t at) {
+  if (arg == "CAMEL_STRING") {
+    op.a = format_op::kCamel;
+  } else if (arg == "SNAKE_STRING") {
+    op.a = format_op::kSnake;
+  } else if (arg == "NUMBER") {
+    op.a = format_op::kNumber;
+  } else {
+    return error(at, "GRPC_STATUS takes CAMEL_STRING, SNAKE_STRING or NUMBER: ", arg);
+  }
+  out_.ops_.push_back(op);
+  return absl::OkStatus();
+}
+
+void FormatParser::store(Format::Op& op, std::string_view text) {
+  op.a = static_cast<uint32_t>(out_.texts_.size());
+  op.b = static_cast<uint32_t>(text.size());
+  out_.texts_.append(text);
+}
+
+// Neighbouring literals become one.
+void FormatParser::add_literal(std::string_view text) {
+  if (text.empty()) return;
+  std::string escaped;
+  if (json_) {
+    escaped.resize(text.size() * 6);
+    Sink sink(escaped.data(), escaped.size());
+    append_json_escaped(text, sink);
+    text = sink.text();
+  }
+  if (!out_.ops_.empty()) {
+    Format::Op& last = out_.ops_.back();
+    if (last.code == Code::kLiteral && last.a + last.b == out_.texts_.size()) {
+      last.b += static_cast<uint32_t>(text.size());
+      out_.texts_.append(text);
+      return;
+    }
+  }
+  Format::Op op{.code = Code::kLiteral};
+  store(op, text);
+  out_.ops_.push_back(op);
+}
+
+absl::Status FormatParser::parse_member(const std::string& key, std::string_view text) {
+  json_ = true;
+  std::string quoted(key.size() * 6 + 3, '\0');
+  Sink sink(quoted.data(), quoted.size());
+  sink.append('"');
+  append_json_escaped(key, sink);
+  sink.append("\":");
+  Format::Op op{.code = Code::kJsonKey};
+  store(op, sink.text());
+  const size_t at = out_.ops_.size();
+  out_.ops_.push_back(op);
+  out_.ops_.push_back({.code = Code::kJsonQuote});
+  if (absl::Status status = parse(text); !status.ok()) {
+    return base::config_error(key, ": ", base::message_of(status));
+  }
+  const bool whole = out_.ops_.size() == at + 3 && out_.ops_.back().code != Code::kLiteral;
+  if (whole) {
+    out_.ops_[at].flags = format_op::kWhole;
+    out_.ops_.erase(out_.ops_.begin() + static_cast<ptrdiff_t>(at) + 1);
+  } else {
+    out_.ops_.push_back({.code = Code::kJsonQuote});
+  }
+  return absl::OkStatus();
+}
+
+void FormatParser::fold() {
+  out_.literal_ =
+      out_.ops_.empty() || (out_.ops_.size() == 1 && out_.ops_[0].code == Code::kLiteral);
+  if (out_.literal_) out_.ops_.clear();
+  out_.ops_.shrink_to_fit();
+  out_.headers_.shrink_to_fit();
+  out_.texts_.shrink_to_fit();
+}
+
+absl::StatusOr<Format> Format::parse(std::string_view text, Options options,
+                                     std::vector<std::string>* warnings) {
+  Format format;
+  format.options_ = options;
+  FormatParser parser(format, warnings);
+  if (absl::Status status = parser.parse(text); !status.ok()) return status;
+  parser.fold();
+  return format;
+}
+
+absl::StatusOr<Format> Format::parse_json(
+    std::span<const std::pair<std::string, std::string>> members, bool omit_empty,
+    std::vector<std::string>* warnings) {
+  Format format;
+  format.options_.missing =
+      omit_empty ? FormatOptions::Missing::kEmpty : FormatOptions::Missing::kDash;
+  FormatParser parser(format, warnings);
+  // The opening brace is written by whoever meets the first JSON operation.
+  for (const auto& [key, text] : members) {
+    if (absl::Status status = parser.parse_member(key, text); !status.ok()) return status;
+  }
+  parser.end_json();
+  parser.fold();
+  return format;
+}
+
+std::string_view Format::default_text() noexcept { return kDefaultText; }
+
+std::string_view grpc_status_name(uint32_t code, bool snake) noexcept {
+  static constexpr std::string_view kNames[][2] = {
+      {"OK", "OK"},
+      {"Canceled", "CANCELLED"},
+      {"Unknown", "UNKNOWN"},
+      {"InvalidArgument", "INVALID_ARGUMENT"},
+      {"DeadlineExceeded", "DEADLINE_EXCEEDED"},
+      {"NotFound", "NOT_FOUND"},
+      {"AlreadyExists", "ALREADY_EXISTS"},
+      {"PermissionDenied", "PERMISSION_DENIED"},
+      {"ResourceExhausted", "RESOURCE_EXHAUSTED"},
+      {"FailedPrecondition", "FAILED_PRECONDITION"},
+      {"Aborted", "ABORTED"},
+      {"OutOfRange", "OUT_OF_RANGE"},
+      {"Unimplemented", "UNIMPLEMENTED"},
+      {"Internal", "INTERNAL"},
+      {"Unavailable", "UNAVAILABLE"},
+      {"DataLoss", "DATA_LOSS"},
+      {"Unauthenticated", "UNAUTHENTICATED"},
+  };
+  return code < std::size(kNames) ? kNames[code][snake ? 1 : 0] : std::string_view();
+}
+
+}  // namespace sluice::http
