@@ -25,10 +25,12 @@ struct Instant {
   auto operator<=>(const Instant&) const = default;
 };
 
+// A value or a limit of a rule in the form that is compared.
 template <class T>
-const T& plain(const T& value) {
-  return value;
+T plain(T number) {
+  return number;
 }
+std::string_view plain(const std::string& text) { return text; }
 Instant plain(const google::protobuf::Duration& d) { return {d.seconds(), d.nanos()}; }
 Instant plain(const google::protobuf::Timestamp& t) { return {t.seconds(), t.nanos()}; }
 
@@ -36,6 +38,7 @@ template <class T>
 std::string text(const T& value) {
   return base::cat(value);
 }
+std::string text(std::string_view value) { return shown(value); }
 std::string text(const std::string& value) { return shown(value); }
 std::string text(const Instant& value) {
   return absl::FormatDuration(absl::Seconds(value.seconds) + absl::Nanoseconds(value.nanos));
