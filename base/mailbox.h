@@ -154,36 +154,53 @@ bool post_task(BasicMailbox<Atomics>& mailbox, F&& task) {
 // once.
 //
 // A worker fires it when it cleared a hazard slot; main then scans once for all of them. What a
-// thread wrote before fire() is visible to the call that follows. It must outlive its mailbox's
-// last drain, or not be in flight.
+// thread wrote before fire() is visible to the call that follows. It may be destroyed on its way:
+// then it does not call. Allocates once, when it is made.
 template <class Atomics = StdAtomics>
-class BasicNudge : private Post {
+class BasicNudge {
  public:
   using Call = void (*)(void*) noexcept;
 
-  BasicNudge(BasicMailbox<Atomics>& to, Call call, void* context) noexcept
-      : Post(&BasicNudge::run_nudge), to_(to), call_(call), context_(context) {}
+  BasicNudge(BasicMailbox<Atomics>& to, Call call, void* context)
+      : to_(to), letter_(new Letter(call, context)) {}
   BasicNudge(const BasicNudge&) = delete;
   BasicNudge& operator=(const BasicNudge&) = delete;
+  ~BasicNudge() {
+    if (letter_->state.exchange(kOrphaned, std::memory_order_acq_rel) == kIdle) delete letter_;
+  }
 
   // Any thread.
   void fire() noexcept {
-    if (!in_flight_.exchange(true, std::memory_order_acq_rel)) to_.post(this);
+    if (letter_->state.exchange(kInFlight, std::memory_order_acq_rel) == kInFlight) return;
+    if (!to_.post(letter_)) letter_->state.store(kIdle, std::memory_order_release);
   }
 
  private:
-  // Taken back by an exchange, not a store: it must read the last fire() to see what that thread
-  // wrote.
-  static void run_nudge(Post* post) noexcept {
-    BasicNudge* self = static_cast<BasicNudge*>(post);
-    self->in_flight_.exchange(false, std::memory_order_acq_rel);
-    self->call_(self->context_);
-  }
+  enum State : unsigned char { kIdle, kInFlight, kOrphaned };
+
+  struct Letter : Post {
+    Letter(Call c, void* x) noexcept : Post(&Letter::arrive), call(c), context(x) {}
+
+    // Taken back by an exchange, not a store: it must read the last fire() to see what that thread
+    // wrote. From then on the letter may be gone.
+    static void arrive(Post* post) noexcept {
+      Letter* self = static_cast<Letter*>(post);
+      const Call call = self->call;
+      void* const context = self->context;
+      if (self->state.exchange(kIdle, std::memory_order_acq_rel) == kOrphaned) {
+        delete self;
+      } else {
+        call(context);
+      }
+    }
+
+    Call call;
+    void* context;
+    typename Atomics::template Atomic<State> state{kIdle};
+  };
 
   BasicMailbox<Atomics>& to_;
-  Call call_;
-  void* context_;
-  typename Atomics::template Atomic<bool> in_flight_{false};
+  Letter* letter_;
 };
 
 using Nudge = BasicNudge<>;

@@ -133,5 +133,24 @@ TEST_F(NudgeTest, FiredInItsOwnCallItComesAgain) {
   EXPECT_EQ(num_calls, 2);
 }
 
+TEST(Nudge, DestroyedOnItsWayItDoesNotCall) {
+  Mailbox mailbox;
+  int num_calls = 0;
+  {
+    Nudge nudge(mailbox, [](void* n) noexcept { ++*static_cast<int*>(n); }, &num_calls);
+    nudge.fire();
+  }
+  EXPECT_EQ(mailbox.run_all(), 1u);
+  EXPECT_EQ(num_calls, 0);
+}
+
+TEST(Nudge, IntoAClosedMailboxIsHarmless) {
+  Mailbox mailbox;
+  EXPECT_TRUE(mailbox.close().empty());
+  Nudge nudge(mailbox, [](void*) noexcept { FAIL(); }, nullptr);
+  nudge.fire();
+  nudge.fire();
+}
+
 }  // namespace
 }  // namespace sluice::base
