@@ -160,6 +160,7 @@ class AccessLogFlusher {
   std::atomic<bool> reopen_{false};
   std::mutex mutex_;  // sinks_; never taken by workers
   std::vector<std::weak_ptr<AccessLogSink>> sinks_;
+  base::WorkerCells<base::FilesystemCells> cells_;  // the thread's
   std::thread thread_;
 };
 
