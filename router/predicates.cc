@@ -27,8 +27,8 @@ bool equal_folded(std::string_view a, std::string_view b) noexcept {
 }
 
 bool contains_folded(std::string_view text, std::string_view part) noexcept {
-  return std::search(text.begin(), text.end(), part.begin(), part.end(),
-                     [](char x, char y) { return lower(x) == y; }) != text.end();
+  return part.empty() || std::search(text.begin(), text.end(), part.begin(), part.end(),
+                                     [](char x, char y) { return lower(x) == y; }) != text.end();
 }
 
 std::optional<int64_t> parse_integer(std::string_view text) noexcept {
