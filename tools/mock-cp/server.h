@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "tools/mock-cp/resource_set.h"
+
+namespace sluice::mock_cp {
+
+struct ServerOptions {
+  std::string listen;  // "ADDR:PORT"; port 0: any
+  // As go-control-plane's snapshot cache in ADS mode: a request that does not name all resources
+  // of its type waits until it does.
+  bool superset = false;
+  bool verbose = false;                       // also log requests and pushes
+  std::function<void(std::string_view)> log;  // one line; from any thread
+};
+
+// Serves a snapshot over state-of-the-world ADS to any number of clients.
+//
+// set() may be called at any time from any one thread; each stream then gets, type by type, what
+// changed for the names that it asked for. One response per type is out at a time: the next waits
+// for its ACK or NACK. A rejected version is not sent again. Requests with an old nonce are
+// dropped, as go-control-plane does.
+class Server {
+ public:
+  static absl::StatusOr<std::unique_ptr<Server>> start(ServerOptions options);
+  virtual ~Server() = default;  // ends all streams
+
+  virtual int port() const = 0;
+  virtual void set(std::shared_ptr<const Snapshot> snapshot) = 0;
+  virtual size_t num_streams() const = 0;
+};
+
+}  // namespace sluice::mock_cp
