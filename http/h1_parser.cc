@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/h1_pass.h"
 #include "http/scan.h"
 
 namespace sluice::http {
@@ -10,68 +11,15 @@ namespace {
 
 using base::Reason;
 
-enum class Verdict : uint8_t { kOk, kMore, kBad };
-enum class Section : uint8_t { kRequest, kResponse, kTrailers };
-
 constexpr uint32_t kFirstFields = 16;
 constexpr size_t kMaxMethodBytes = 64;
-constexpr uint64_t kMaxLength = uint64_t{1} << 62;
 constexpr std::string_view kVersion11 = "HTTP/1.1";
-
-constexpr uint64_t bit(HeaderId id) noexcept { return uint64_t{1} << static_cast<unsigned>(id); }
-// Fields that say something to the codec itself.
-constexpr uint64_t kSpecial = bit(HeaderId::kHost) | bit(HeaderId::kConnection) |
-                              bit(HeaderId::kContentLength) | bit(HeaderId::kTransferEncoding) |
-                              bit(HeaderId::kUpgrade) | bit(HeaderId::kExpect) |
-                              bit(HeaderId::kTe) | bit(HeaderId::kContentType);
-
-constexpr bool is_special(HeaderId id) noexcept {
-  return static_cast<unsigned>(id) < 64 && (kSpecial & bit(id)) != 0;
-}
 
 std::string_view between(const char* from, const char* to) noexcept {
   return {from, static_cast<size_t>(to - from)};
 }
 
 bool same8(const char* a, std::string_view b) noexcept { return std::memcmp(a, b.data(), 8) == 0; }
-
-// The state of one attempt. `at` is the first byte that is not parsed.
-struct Pass {
-  char* at;
-  Window window;
-  Reason reason = Reason::kNone;
-  Reason fault = Reason::kNone;
-  uint16_t max_fields = 100;
-  bool reject_underscore = false;
-  bool drop_underscore = false;
-
-  // What the special fields said.
-  std::string_view host;
-  std::string_view expect;
-  uint64_t length = 0;
-  uint8_t num_host = 0;
-  bool has_length = false;
-  bool has_coding = false;
-  bool close = false;
-  bool keep_alive = false;
-  bool connection_upgrade = false;
-  bool has_upgrade = false;
-  bool refuses_upgrade = false;
-  bool te_trailers = false;
-  bool grpc = false;
-
-  const char* end() const noexcept { return window.end; }
-  size_t left() const noexcept { return static_cast<size_t>(window.end - at); }
-  // Refuses the message for what it says; how it is written is still checked to the end, so that a
-  // broken line is called that wherever it stands.
-  void refuse(Reason why) noexcept {
-    if (fault == Reason::kNone) fault = why;
-  }
-  Verdict bad(Reason why) noexcept {
-    reason = why;
-    return Verdict::kBad;
-  }
-};
 
 // Are the bytes from `scanned` on worth a second attempt: is the end of the head among them, or a
 // control character that cannot stand there?
@@ -88,155 +36,6 @@ bool worth_parsing(const char* data, size_t size, size_t scanned) noexcept {
     if (*at != '\n' || at == data || at[-1] != '\r') return true;
     if (at >= data + 3 && at[-2] == '\n') return true;
     ++at;
-  }
-}
-
-bool parse_length(std::string_view text, uint64_t* length) noexcept {
-  if (text.empty() || text.size() > 19) return false;
-  uint64_t n = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return false;
-    n = n * 10 + static_cast<uint64_t>(c - '0');
-  }
-  *length = n;
-  return n <= kMaxLength;
-}
-
-void read_connection(std::string_view value, Pass* pass) noexcept {
-  for_each_member(value, [pass](std::string_view token) {
-    if (token.size() == 10 && equals_folded(token, "keep-alive")) {
-      pass->keep_alive = true;
-    } else if (token.size() == 5 && equals_folded(token, "close")) {
-      pass->close = true;
-    } else if (token.size() == 7 && equals_folded(token, "upgrade")) {
-      pass->connection_upgrade = true;
-    }
-  });
-}
-
-// HTTP/2 is never reached by upgrade: offered alone or in a list it makes the field be ignored, so
-// that nobody tunnels requests past the proxy.
-void read_upgrade(std::string_view value, Pass* pass) noexcept {
-  for_each_member(value, [pass](std::string_view protocol) {
-    pass->has_upgrade = true;
-    const std::string_view start = protocol.substr(0, 5);
-    pass->refuses_upgrade |= equals_folded(protocol, "h2c") || equals_folded(protocol, "h2") ||
-                             equals_folded(start, "http/");
-  });
-}
-
-bool is_grpc(std::string_view type) noexcept {
-  constexpr std::string_view kGrpc = "application/grpc";
-  if (type.size() < kGrpc.size() || !equals_folded(type.substr(0, kGrpc.size()), kGrpc)) {
-    return false;
-  }
-  return type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';';
-}
-
-template <Section kSection>
-void read_special(HeaderId id, std::string_view value, Pass* pass) noexcept {
-  switch (id) {
-    case HeaderId::kContentLength:
-      if (pass->has_length) return pass->refuse(Reason::kBadContentLength);
-      pass->has_length = true;
-      if (!parse_length(value, &pass->length)) return pass->refuse(Reason::kBadContentLength);
-      break;
-    case HeaderId::kTransferEncoding:
-      if (pass->has_coding) return pass->refuse(Reason::kBadFraming);
-      pass->has_coding = true;
-      if (!equals_folded(value, "chunked")) return pass->refuse(Reason::kBadTransferEncoding);
-      break;
-    case HeaderId::kConnection:
-      read_connection(value, pass);
-      break;
-    case HeaderId::kUpgrade:
-      read_upgrade(value, pass);
-      break;
-    case HeaderId::kHost:
-      if constexpr (kSection == Section::kRequest) {
-        if (++pass->num_host != 1) return pass->refuse(Reason::kBadHost);
-        if (!is_authority(value, pass->window.begin)) return pass->refuse(Reason::kBadHost);
-        pass->host = value;
-      }
-      break;
-    case HeaderId::kExpect:
-      if (!pass->expect.empty() || value.empty()) return pass->refuse(Reason::kExpectationFailed);
-      pass->expect = value;
-      break;
-    case HeaderId::kTe:
-      for_each_member(value, [pass](std::string_view member) {
-        if (equals_folded(member, "trailers")) pass->te_trailers = true;
-      });
-      break;
-    case HeaderId::kContentType:
-      pass->grpc = is_grpc(value);
-      break;
-    default:
-      break;
-  }
-}
-
-// Why is there no ':' behind the name?
-Reason fault_of_name(const char* stop) noexcept {
-  const bool is_space = *stop == '\r' || *stop == '\n' || *stop == ' ' || *stop == '\t';
-  return is_space ? Reason::kBadHeaderLine : Reason::kBadHeaderName;
-}
-
-// Field lines up to and with the empty line.
-template <Section kSection>
-Verdict parse_fields(Pass* pass, FieldList* fields) noexcept {
-  const Window w = pass->window;
-  char* at = pass->at;
-  for (unsigned num_lines = 0;; ++num_lines) {
-    if (at == w.end) return Verdict::kMore;
-    const NameScan scan = Scan::name(at, w);
-    const char* const name_end = scan.end;
-    if (name_end == w.end) return Verdict::kMore;
-    if (*name_end != ':' || name_end == at) [[unlikely]] {
-      if (*at != '\r') return pass->bad(fault_of_name(name_end));
-      if (at + 1 == w.end) return Verdict::kMore;
-      if (at[1] != '\n') return pass->bad(Reason::kBadHeaderLine);
-      pass->at = at + 2;
-      return pass->fault == Reason::kNone ? Verdict::kOk : pass->bad(pass->fault);
-    }
-    const char* value = name_end + 1;
-    bool clean = value != w.end && *value == ' ';
-    value += clean ? 1 : 0;
-    while (value != w.end && (*value == ' ' || *value == '\t')) [[unlikely]] {
-      clean = false;
-      ++value;
-    }
-    const char* const stop = Scan::value(value, w);
-    if (w.end - stop < 2) [[unlikely]] {
-      if (stop == w.end || *stop == '\r') return Verdict::kMore;
-    }
-    if (*stop != '\r')
-      return pass->bad(*stop == '\n' ? Reason::kBadHeaderLine : Reason::kBadHeaderValue);
-    if (stop[1] != '\n') return pass->bad(Reason::kBadHeaderLine);
-    const char* value_end = stop;
-    while (value_end != value && (value_end[-1] == ' ' || value_end[-1] == '\t')) [[unlikely]] {
-      clean = false;
-      --value_end;
-    }
-    if (num_lines == pass->max_fields) return pass->bad(Reason::kTooManyHeaders);
-
-    Field field;
-    field.name_data = at;
-    field.value_data = value;
-    field.value_size = static_cast<uint32_t>(value_end - value);
-    if (name_end - at > 0xffff) return pass->bad(Reason::kBadHeaderName);
-    field.name_size = static_cast<uint16_t>(name_end - at);
-    field.id = header_id_of(between(at, name_end));
-    field.flags = static_cast<uint8_t>(clean ? Field::kLine : 0);
-    at = const_cast<char*>(stop) + 2;
-    if (kSection != Section::kTrailers && is_special(field.id)) {
-      read_special<kSection>(field.id, field.value(), pass);
-    }
-    if (scan.underscore) [[unlikely]] {
-      if (pass->reject_underscore) return pass->bad(Reason::kUnderscoreHeader);
-      if (pass->drop_underscore) continue;
-    }
-    if (!fields->push(field)) return pass->bad(Reason::kHeadTooLarge);
   }
 }
 
@@ -268,6 +67,12 @@ Verdict parse_version(Pass* pass, uint8_t* minor, bool* is_http2) noexcept {
 
 Verdict parse_method(Pass* pass, RequestHead* out) noexcept {
   const char* const start = pass->at;
+  if (pass->left() >= 4 && std::memcmp(start, "GET ", 4) == 0) [[likely]] {
+    out->method_text = {start, 3};
+    out->method = Method::kGet;
+    pass->at += 4;
+    return Verdict::kOk;
+  }
   const char* const stop = Scan::token(start, pass->window);
   if (static_cast<size_t>(stop - start) > kMaxMethodBytes) {
     return pass->bad(Reason::kBadRequestLine);
@@ -422,7 +227,10 @@ Verdict finish_request(Pass* pass, const H1Options& options, RequestHead* out) n
   return Verdict::kOk;
 }
 
+// A head that was parsed into before starts anew, but keeps the array of its fields.
 void reset(RequestHead* out) noexcept {
+  if (out->method_text.data() == nullptr) [[likely]]
+    return;
   const FieldList fields = out->fields;
   *out = RequestHead();
   out->fields = fields;
@@ -430,6 +238,8 @@ void reset(RequestHead* out) noexcept {
 }
 
 void reset(ResponseHead* out) noexcept {
+  if (out->status == 0 && out->version_minor == 1) [[likely]]
+    return;
   const FieldList fields = out->fields;
   *out = ResponseHead();
   out->fields = fields;
@@ -560,7 +370,7 @@ HeadResult parse_request_head(char* data, size_t size, size_t scanned, const H1O
   if (may_wait(data, size, scanned, options)) return {};
   Pass pass = make_pass(data, size, options);
   pass.reject_underscore = options.underscores == H1Options::Underscores::kReject;
-  pass.drop_underscore = options.underscores == H1Options::Underscores::kDrop;
+  pass.no_underscore = options.underscores != H1Options::Underscores::kAllow;
   return result_of(parse_request(&pass, options, out), pass, data, size, options);
 }
 

@@ -1,9 +1,12 @@
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "http/message.h"
 
 namespace sluice::http {
+
+static_assert(std::endian::native == std::endian::little);
 
 namespace {
 
@@ -81,15 +84,24 @@ constexpr std::string_view kHeaderNames[] = {
 };
 static_assert(std::size(kHeaderNames) == static_cast<size_t>(HeaderId::kCount));
 
-// A perfect hash of the names above: three characters and the length, times a multiplier that a
-// search found. Adding a name may need another multiplier: the assertion below says so.
+// A perfect hash of the names above, but the two that are shorter than four characters: the last
+// four characters, the one in the middle and the length, times a multiplier that a search found.
+// Adding a name may need another multiplier: the assertion below says so.
 constexpr unsigned kSlotBits = 9;
+constexpr size_t kShortName = 4;
 
-constexpr unsigned slot_of(const char* name, size_t size) noexcept {
-  const auto at = [name](size_t i) { return uint32_t{static_cast<unsigned char>(name[i])}; };
-  const uint32_t key =
-      at(size - 1) | at(size / 2) << 8 | at(size * 3 / 4) << 16 | static_cast<uint32_t>(size) << 24;
-  return static_cast<uint32_t>(key * 0x5fec898fu) >> (32 - kSlotBits);
+constexpr unsigned slot_of(uint32_t last4, char middle, size_t size) noexcept {
+  const uint32_t key = last4 + (uint32_t{static_cast<unsigned char>(middle)} << 5) +
+                       static_cast<uint32_t>(size) * 0x9e3779b1u;
+  return static_cast<uint32_t>(key * 0x21636369u) >> (32 - kSlotBits);
+}
+
+constexpr unsigned slot_of(std::string_view name) noexcept {
+  uint32_t last4 = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    last4 |= uint32_t{static_cast<unsigned char>(name[name.size() - 4 + i])} << (8 * i);
+  }
+  return slot_of(last4, name[name.size() / 2], name.size());
 }
 
 struct Slots {
@@ -100,7 +112,8 @@ struct Slots {
 constexpr Slots make_slots() noexcept {
   Slots slots;
   for (size_t i = 1; i < std::size(kHeaderNames); ++i) {
-    uint8_t& slot = slots.id[slot_of(kHeaderNames[i].data(), kHeaderNames[i].size())];
+    if (kHeaderNames[i].size() < kShortName) continue;
+    uint8_t& slot = slots.id[slot_of(kHeaderNames[i])];
     slots.perfect = slots.perfect && slot == 0;
     slot = static_cast<uint8_t>(i);
   }
@@ -117,18 +130,15 @@ bool same_word(const char* a, const char* b) noexcept {
   return x == y;
 }
 
-// Inline compare of `size` >= 2 bytes by words that may overlap.
+// Inline compare of `size` >= 4 bytes by words that may overlap.
 bool same_bytes(const char* a, const char* b, size_t size) noexcept {
-  if (size >= 8) {
-    for (size_t i = 0; i + 8 < size; i += 8) {
-      if (!same_word<uint64_t>(a + i, b + i)) return false;
-    }
-    return same_word<uint64_t>(a + size - 8, b + size - 8);
-  }
-  if (size >= 4) {
+  if (size < 8) {
     return same_word<uint32_t>(a, b) && same_word<uint32_t>(a + size - 4, b + size - 4);
   }
-  return same_word<uint16_t>(a, b) && same_word<uint16_t>(a + size - 2, b + size - 2);
+  for (size_t i = 0; i + 8 < size; i += 8) {
+    if (!same_word<uint64_t>(a + i, b + i)) return false;
+  }
+  return same_word<uint64_t>(a + size - 8, b + size - 8);
 }
 
 }  // namespace
@@ -136,8 +146,13 @@ bool same_bytes(const char* a, const char* b, size_t size) noexcept {
 std::string_view name_of(HeaderId id) noexcept { return kHeaderNames[static_cast<size_t>(id)]; }
 
 HeaderId header_id_of(std::string_view name) noexcept {
-  if (name.size() < 2) return HeaderId::kOther;
-  const uint8_t id = kSlots.id[slot_of(name.data(), name.size())];
+  if (name.size() < kShortName) [[unlikely]] {
+    if (name == "te") return HeaderId::kTe;
+    return name == "via" ? HeaderId::kVia : HeaderId::kOther;
+  }
+  uint32_t last4;
+  std::memcpy(&last4, name.data() + name.size() - 4, sizeof(last4));
+  const uint8_t id = kSlots.id[slot_of(last4, name[name.size() / 2], name.size())];
   const std::string_view known = kHeaderNames[id];
   if (known.size() != name.size() || !same_bytes(known.data(), name.data(), name.size())) {
     return HeaderId::kOther;

@@ -185,6 +185,16 @@ class FieldList {
     size_ = 0;
     known_[0] = known_[1] = 0;
   }
+  // The same, written in its place: fill the slot (nullptr: no memory), then keep() it.
+  Field* next_slot() noexcept {
+    if (size_ == capacity_ && !grow()) [[unlikely]]
+      return nullptr;
+    return fields_ + size_;
+  }
+  void keep(HeaderId id) noexcept {
+    ++size_;
+    known_[index(id)] |= bit(id);
+  }
   // Makes room for `n` fields at once.
   bool reserve(uint32_t n) noexcept;
 

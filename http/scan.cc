@@ -11,13 +11,11 @@ const char* ScanPortable::path(const char* at, Window w, bool merge) noexcept {
   return at;
 }
 
-NameScan ScanPortable::name(char* at, Window w) noexcept {
-  bool underscore = false;
+char* ScanPortable::name(char* at, Window w) noexcept {
   for (; at != w.end && is_class(*at, kTokenByte); ++at) {
-    underscore |= *at == '_';
     if (*at >= 'A' && *at <= 'Z') *at = static_cast<char>(*at | 0x20);
   }
-  return {at, underscore};
+  return at;
 }
 
 #if SLUICE_SCAN_SIMD
@@ -36,19 +34,17 @@ const char* ScanSimd::path(const char* at, Window w, bool merge) noexcept {
   }
 }
 
-void ScanSimd::fold(char* at, Window w, __m128i x, __m128i upper, unsigned stop) noexcept {
-  const unsigned size = stop == 0 ? 16 : static_cast<unsigned>(__builtin_ctz(stop));
-  if (w.end - at < 16) {
-    for (unsigned i = 0; i < size; ++i) {
-      if (at[i] >= 'A' && at[i] <= 'Z') at[i] = static_cast<char>(at[i] | 0x20);
-    }
-    return;
+char* ScanSimd::long_name(char* at, Window w) noexcept {
+  for (; w.end - at >= 16; at += 16) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const unsigned stop = outside(x, internal::kTokenTable);
+    const unsigned size = stop == 0 ? 16 : static_cast<unsigned>(__builtin_ctz(stop));
+    const __m128i upper = _mm_and_si128(upper_of(x), lanes_before(size));
+    const __m128i bit = _mm_and_si128(upper, _mm_set1_epi8(0x20));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(at), _mm_or_si128(x, bit));
+    if (stop != 0) return at + size;
   }
-  // Lanes before the stop keep their bit 0x20.
-  const __m128i lanes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kShift + 16 - size));
-  const __m128i inside = _mm_cmpgt_epi8(lanes, _mm_set1_epi8(-1));
-  const __m128i bit = _mm_and_si128(_mm_and_si128(upper, inside), _mm_set1_epi8(0x20));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(at), _mm_or_si128(x, bit));
+  return ScanPortable::name(at, w);
 }
 
 #endif

@@ -68,12 +68,6 @@ struct Window {
   const char* end;
 };
 
-// The result of scanning a field name that may have to be folded.
-struct NameScan {
-  const char* end;  // first byte that is no token byte, or the window's end
-  bool underscore;  // a '_' was among them
-};
-
 struct ScanPortable {
   static const char* skip(const char* at, Window w, ByteClass k) noexcept {
     while (at != w.end && is_class(*at, k)) ++at;
@@ -86,8 +80,8 @@ struct ScanPortable {
   // First byte that a path normaliser must look at: one that is not plain, a '.' behind '/', and,
   // with `merge`, a '/' behind '/'. The path begins at `at`.
   static const char* path(const char* at, Window w, bool merge) noexcept;
-  // Finds the end of a name and folds it to lower case in place.
-  static NameScan name(char* at, Window w) noexcept;
+  // Like token(), and folds what it passes to lower case in place.
+  static char* name(char* at, Window w) noexcept;
 };
 
 #if SLUICE_SCAN_SIMD
@@ -131,19 +125,21 @@ struct ScanSimd {
     return skip(at, w, internal::kHostTable);
   }
   static const char* path(const char* at, Window w, bool merge) noexcept;
-  static NameScan name(char* at, Window w) noexcept {
-    bool underscore = false;
-    for (;; at += 16) {
-      const __m128i x = load(at, w);
+  static char* name(char* at, Window w) noexcept {
+    if (w.end - at >= 16) [[likely]] {
+      const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
       const unsigned stop = outside(x, internal::kTokenTable);
-      // The bits of the bytes before the first that stops.
-      const unsigned inside = (stop - 1) & ~stop & 0xffff;
-      const __m128i upper = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('A' - 1)),
-                                          _mm_cmpgt_epi8(_mm_set1_epi8('Z' + 1), x));
-      if ((mask_of(upper) & inside) != 0) fold(at, w, x, upper, stop);
-      underscore |= (mask_of(_mm_cmpeq_epi8(x, _mm_set1_epi8('_'))) & inside) != 0;
-      if (stop != 0) return {at + __builtin_ctz(stop), underscore};
+      if (stop != 0) [[likely]] {
+        const auto size = static_cast<unsigned>(__builtin_ctz(stop));
+        const __m128i upper = _mm_and_si128(upper_of(x), lanes_before(size));
+        if (mask_of(upper) != 0) {
+          const __m128i bit = _mm_and_si128(upper, _mm_set1_epi8(0x20));
+          _mm_storeu_si128(reinterpret_cast<__m128i*>(at), _mm_or_si128(x, bit));
+        }
+        return at + size;
+      }
     }
+    return long_name(at, w);
   }
 
  private:
@@ -152,6 +148,9 @@ struct ScanSimd {
   static constexpr int8_t kShift[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
                                         11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1,
                                         -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+
+  static constexpr int8_t kLanes[32] = {-1, -1, -1, -1, -1, -1, -1, -1,
+                                        -1, -1, -1, -1, -1, -1, -1, -1};
 
   static unsigned mask_of(__m128i x) noexcept {
     return static_cast<unsigned>(_mm_movemask_epi8(x));
@@ -189,8 +188,16 @@ struct ScanSimd {
       if (stop != 0) return at + __builtin_ctz(stop);
     }
   }
-  // Folds the letters of `x` before the first stop and writes them back.
-  static void fold(char* at, Window w, __m128i x, __m128i upper, unsigned stop) noexcept;
+  static __m128i upper_of(__m128i x) noexcept {
+    return _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('A' - 1)),
+                         _mm_cmpgt_epi8(_mm_set1_epi8('Z' + 1), x));
+  }
+  // All bits of the first `size` <= 16 lanes.
+  static __m128i lanes_before(unsigned size) noexcept {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(kLanes + 16 - size));
+  }
+  // A name of more than 16 bytes, or near the window's end.
+  static char* long_name(char* at, Window w) noexcept;
 };
 using Scan = ScanSimd;
 #else

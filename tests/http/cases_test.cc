@@ -29,7 +29,7 @@ std::string unhex(std::string_view hex) {
 }
 
 Json read_cases(const char* name) {
-  return JsonReader::read_file(std::string(SLUICE_SOURCE_DIR "/tests/cases/") + name);
+  return JsonReader::read_file(std::string("tests/cases/") + name);
 }
 
 // What a client would see first: the status of the refusal, or 200 for what was let through. Bytes
