@@ -1,0 +1,97 @@
+// static_proxy PORT UPSTREAM_PORT [WORKERS] [options]: the data plane from tables written by hand, no
+// protobuf and no gRPC in the process (contract F10). What the gate and the comparison with the floor
+// measure; options: edge (forwarded headers, path normalisation), routes=N, log=FILE.
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "dataplane/server.h"
+
+namespace {
+
+sluice::dataplane::Server* server = nullptr;
+void on_signal(int) { server->stop(); }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace sluice;
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: static_proxy PORT UPSTREAM_PORT [WORKERS] [edge] [routes=N]\n");
+    return 2;
+  }
+  base::calibrate_ticks();
+  dataplane::Server::Options options;
+  int num_routes = 1;
+  dataplane::ListenerValue listener;
+  for (int i = 3; i < argc; ++i) {
+    const std::string_view arg = argv[i];
+    if (arg == "edge") {
+      listener.http.use_remote_address = true;
+      listener.http.normalize_path = true;
+      listener.http.merge_slashes = true;
+    } else if (arg.starts_with("routes=")) {
+      num_routes = std::atoi(argv[i] + 7);
+    } else if (arg.starts_with("log=")) {
+      dataplane::AccessLogValue log;
+      log.path = arg.substr(4);
+      listener.http.access_logs.push_back(log);
+    } else {
+      options.concurrency = static_cast<uint32_t>(std::atoi(argv[i]));
+    }
+  }
+  dataplane::Server proxy(options);
+  server = &proxy;
+
+  upstream::ClusterValue cluster;
+  cluster.name = "origin";
+  cluster.breakers_default.max_connections = cluster.breakers_default.max_pending_requests =
+      cluster.breakers_default.max_requests = 1'000'000;
+  upstream::EndpointsValue endpoints;
+  const auto port = static_cast<uint16_t>(std::atoi(argv[2]));
+  endpoints.localities.push_back(
+      {.endpoints = {{.address = *base::Address::ip("127.0.0.1", port)}}});
+  cluster.static_endpoints = endpoints;
+  if (const auto s = proxy.builder().put_cluster(cluster); !s.ok()) {
+    std::fprintf(stderr, "%s\n", s.ToString().c_str());
+    return 1;
+  }
+
+  auto routes = std::make_shared<router::RouteConfigValue>();
+  auto host = std::make_shared<router::VirtualHostValue>();
+  host->name = "all";
+  host->domains = {"*"};
+  for (int i = 1; i < num_routes; ++i) {
+    router::RouteValue route;
+    route.match.path.text = base::cat("/service/", i, "/");
+    route.forward.cluster = "origin";
+    host->routes.push_back(route);
+  }
+  router::RouteValue route;
+  route.match.path.text = "/";
+  route.forward.cluster = "origin";
+  host->routes.push_back(route);
+  routes->virtual_hosts.push_back(host);
+
+  listener.name = "in";
+  listener.addresses = {
+      *base::Address::ip("127.0.0.1", static_cast<uint16_t>(std::atoi(argv[1])))};
+  listener.http.stat_prefix = "in";
+  listener.http.inline_routes = routes;
+  listener.http.filters.push_back({.name = "router", .config = dataplane::FilterRouter{}});
+  if (const auto s = proxy.builder().put_listener(listener); !s.ok()) {
+    std::fprintf(stderr, "%s\n", s.ToString().c_str());
+    return 1;
+  }
+  proxy.publish();
+  proxy.start();
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGINT, on_signal);
+  proxy.run();
+  return 0;
+}

@@ -1,0 +1,550 @@
+#include "dataplane/exchange.h"
+
+#include <algorithm>
+
+#include "dataplane/h1_session.h"
+#include "dataplane/worker.h"
+#include "http/path.h"
+#include "router/rewrite.h"
+
+// The request's way: from the parsed head to the endpoint. exchange_response.cc has the way back.
+namespace sluice::dataplane {
+
+namespace {
+
+using base::Reason;
+using base::Stamp;
+using http::HeaderId;
+
+constexpr uint8_t kMaxStaleAttempts = 3;
+
+bool is_idempotent(http::Method method) noexcept {  // RFC 9110 9.2.2
+  switch (method) {
+    case http::Method::kGet:
+    case http::Method::kHead:
+    case http::Method::kPut:
+    case http::Method::kDelete:
+    case http::Method::kOptions:
+    case http::Method::kTrace:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool lists_upgrade(const std::vector<std::string>& allowed, std::string_view wanted) noexcept {
+  for (const std::string& name : allowed) {
+    if (http::equals_folded(wanted, name)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Exchange::Exchange(Worker& worker) noexcept : worker_(worker), arena_(worker.blocks()) {}
+
+Exchange::~Exchange() = default;
+
+Exchange& Exchange::of_worker_link(net::Link& link) noexcept {
+  // worker_link_ is a member of a type that is not standard-layout; the compilers we use lay it out
+  // at a fixed place all the same.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+  return *reinterpret_cast<Exchange*>(reinterpret_cast<char*>(&link) -
+                                      offsetof(Exchange, worker_link_));
+#pragma GCC diagnostic pop
+}
+
+void Exchange::begin(H1Session& session) noexcept {
+  session_ = &session;
+  config_ = &session.config();
+  stamps_.mark(Stamp::kReceived);
+  if (session.first_exchange()) stamps_.set(Stamp::kAccepted, session.accepted_ticks());
+  started_at_ = active_at_ = worker_.loop().now();
+  request_.fields.bind(&arena_);
+  idle_timeout_ns_ = config_->stream_idle_timeout_ns;
+  facts_.request = &request_;
+  facts_.stamps = &stamps_;
+  facts_.start_wall = worker_.loop().clock().wall();
+  facts_.connection_id = session.id();
+  facts_.downstream_remote = facts_.downstream_direct_remote = &session.peer();
+  facts_.downstream_local = &session.local();
+  in_request_ = true;
+  auto& cells = session.cells();
+  cells.downstream_rq_total.add();
+  cells.downstream_rq_active.add();
+  worker_.exchanges().push_back(worker_link_);
+}
+
+void Exchange::start(const base::BlockRef& block, bool has_body) noexcept {
+  request_block_ = block;
+  has_body_ = has_body;
+  request_complete_ = !has_body;
+  stamps_.mark(Stamp::kHeadParsed);
+  if (!has_body) stamps_.set(Stamp::kRequestReceived, stamps_.get(Stamp::kHeadParsed));
+  facts_.protocol = request_.version_minor == 0 ? http::Protocol::kHttp10 : http::Protocol::kHttp11;
+  if (!prepare_head()) return;
+  match_route();
+  run_filters();
+}
+
+void Exchange::refuse(Reason reason) noexcept {
+  close_after_ = true;
+  session_->cells().downstream_cx_protocol_error.add();
+  if (response_began_) {
+    abort(reason);
+  } else {
+    reply(reason);
+  }
+}
+
+bool Exchange::prepare_head() noexcept {
+  if (request_.method == http::Method::kTrace) return reply(Reason::kMethodNotAllowed), false;
+  if (request_.method == http::Method::kConnect) return reply(Reason::kUpgradeRefused), false;
+  if (request_.upgrade) {
+    const bool allowed =
+        lists_upgrade(config_->value.upgrades, request_.fields.value(HeaderId::kUpgrade));
+    request_.upgrade = upgrade_asked_ = allowed && !has_body_;
+  }
+  if (const http::Field* expect = request_.fields.find(HeaderId::kExpect)) {
+    if (!http::equals_folded(expect->value(), "100-continue")) {
+      return reply(Reason::kExpectationFailed), false;
+    }
+    if (!config_->value.proxy_100_continue) {
+      request_.fields.remove(HeaderId::kExpect);
+      if (has_body_ && request_.version_minor >= 1) {
+        session_->stream().write(std::string_view("HTTP/1.1 100 Continue\r\n\r\n"));
+      }
+    }
+  }
+  const RequestContext context{&config_->value, &session_->peer(), session_->peer_ip_text(), false,
+                               &worker_.random()};
+  normalise_authority(&request_, config_->value, config_->listener_port);
+  if (!prepare_request(&request_, context, &client_)) return reply(Reason::kHeadTooLarge), false;
+  facts_.request_id = request_.fields.value(HeaderId::kXRequestId);
+  if (!config_->normalises_path) return true;
+  const http::PathResult path = http::normalise_path(&request_, config_->path);
+  switch (path.kind) {
+    case http::PathResult::Kind::kSame:
+    case http::PathResult::Kind::kChanged:
+      return true;
+    case http::PathResult::Kind::kReject:
+      return reply(path.reason), false;
+    case http::PathResult::Kind::kRedirect:
+      break;
+  }
+  http::FieldList extra(&arena_);
+  extra.add(HeaderId::kLocation, request_.path);
+  reply(Reason::kPathEscapedSlash, 307, {}, &extra);
+  return false;
+}
+
+void Exchange::match_route() noexcept {
+  pin_ = worker_.pin();
+  stamps_.mark(Stamp::kPinned);
+  random_ = worker_.random().next();
+  const auto& routes = pin_->routes.at(config_->route_slot);
+  if (routes == nullptr) {
+    match_.reason = Reason::kNoRouteConfig;
+  } else {
+    match_ = routes->match(request_, {random_, worker_.index(), false, false});
+  }
+  stamps_.mark(Stamp::kRouted);
+  if (match_.virtual_host != nullptr) facts_.virtual_host_name = match_.virtual_host->name();
+  if (match_.route == nullptr) return;
+  const router::RoutePolicy& policy = match_.route->policy();
+  facts_.route_name = match_.route->name();
+  if (policy.idle_timeout_ns != router::RoutePolicy::kInherit) {
+    idle_timeout_ns_ = policy.idle_timeout_ns;
+  }
+  if (policy.max_stream_duration_ns > 0) max_duration_ns_ = policy.max_stream_duration_ns;
+  if (!upgrade_asked_) return;
+  const auto upgrade = policy.upgrade(request_.fields.value(HeaderId::kUpgrade));
+  if (upgrade == router::RoutePolicy::Upgrade::kRefused) upgrade_asked_ = false;
+}
+
+void Exchange::run_filters() noexcept {
+  context_ = {&request_, nullptr, &facts_, &arena_, &local_reply_, {}};
+  context_.resume = {[](void* self) noexcept {
+                       auto* exchange = static_cast<Exchange*>(self);
+                       exchange->waiting_for_filter_ = false;
+                       exchange->after_filters(filters::visit_chain(
+                           exchange->config_->chain->index(), [&]<typename Chain>() {
+                             return Chain::request(exchange->run_, exchange->context_);
+                           }));
+                     },
+                     this};
+  stamps_.set(Stamp::kChainIn, stamps_.get(Stamp::kRouted));
+  const filters::FilterChain& chain = *config_->chain;
+  const auto verdict = filters::visit_chain(chain.index(), [&]<typename Chain>() {
+    if (!Chain::begin(run_, chain.configs(), arena_)) return filters::Verdict::kRespond;
+    return Chain::request(run_, context_);
+  });
+  stamps_.mark(Stamp::kChainOut);
+  after_filters(verdict);
+}
+
+void Exchange::after_filters(filters::Verdict verdict) noexcept {
+  switch (verdict) {
+    case filters::Verdict::kNext:
+      dispatch();
+      return;
+    case filters::Verdict::kWait:
+      waiting_for_filter_ = true;
+      return;
+    case filters::Verdict::kRespond:
+      if (!run_.begun) return reply(Reason::kInternal);
+      facts_.response_code_details = local_reply_.details;
+      reply(local_reply_.reason, local_reply_.status, local_reply_.body, local_reply_.fields);
+      return;
+  }
+}
+
+void Exchange::dispatch() noexcept {
+  if (match_.route == nullptr) {
+    if (match_.reason == Reason::kHttpsRequired) {
+      http::FieldList extra(&arena_);
+      extra.add(HeaderId::kLocation, router::https_location(request_, arena_));
+      reply(Reason::kHttpsRequired, 301, {}, &extra);
+      return;
+    }
+    session_->cells().no_route.add();
+    reply(match_.reason);
+    return;
+  }
+  switch (match_.route->action) {
+    case router::Route::Action::kRedirect:
+      redirect();
+      return;
+    case router::Route::Action::kDirect:
+      direct_response();
+      return;
+    default:
+      forward();
+      return;
+  }
+}
+
+void Exchange::redirect() noexcept {
+  http::FieldList extra(&arena_);
+  const std::string_view location =
+      router::redirect_location(*match_.route, request_, false, arena_, worker_.index());
+  if (location.data() == nullptr || !extra.add(HeaderId::kLocation, location)) {
+    return reply(Reason::kInternal);
+  }
+  target_ = &match_.route->target(random_);
+  reply(Reason::kRedirect, match_.route->policy().redirect->status, {}, &extra);
+}
+
+void Exchange::direct_response() noexcept {
+  const router::DirectRule& direct = *match_.route->policy().direct;
+  target_ = &match_.route->target(random_);
+  reply(Reason::kDirectResponse, direct.status, direct.body);
+}
+
+const upstream::ClusterEntry* Exchange::find_cluster() noexcept {
+  const router::Route& route = *match_.route;
+  target_ = &route.target(random_);
+  router::ClusterId id = route.cluster_of(*target_);
+  if (route.action == router::Route::Action::kClusterHeader) {
+    const router::RoutePolicy& policy = route.policy();
+    const http::Field* field = policy.cluster_header_id != HeaderId::kOther
+                                   ? request_.fields.find(policy.cluster_header_id)
+                                   : request_.fields.find(policy.cluster_header);
+    if (field == nullptr) return nullptr;
+    const auto it =
+        pin_->cluster_names->find(absl::string_view(field->value_data, field->value_size));
+    if (it == pin_->cluster_names->end()) return nullptr;
+    id = it->second;
+  }
+  const upstream::ClusterEntry& entry = pin_->clusters.at(id);
+  return entry.cluster == nullptr ? nullptr : &entry;
+}
+
+void Exchange::forward() noexcept {
+  const upstream::ClusterEntry* entry = find_cluster();
+  const router::RoutePolicy& policy = match_.route->policy();
+  if (entry == nullptr) {
+    session_->cells().no_cluster.add();
+    reply(Reason::kClusterNotFound, policy.cluster_not_found_status, {});
+    return;
+  }
+  facts_.cluster_name = entry->cluster->value.name;
+  if (entry->endpoints == nullptr) return reply(Reason::kClusterWarming);
+  UpstreamCluster& cluster = worker_.cluster(*entry);
+  cluster_ = &cluster;
+  cluster.add_user();
+  cluster_->cells().upstream_rq_total.add();
+  request_credit_ = base::Credit(cluster.accounts(policy.priority).requests);
+  if (!request_credit_) {
+    cluster_->cells().upstream_rq_pending_overflow.add();
+    return reply(Reason::kOverflowRequests);
+  }
+  cluster.bind(*entry);
+  host_ = cluster.pick(*entry);
+  if (host_ == nullptr) {
+    cluster_->cells().upstream_cx_none_healthy.add();
+    return reply(Reason::kNoHealthyUpstream);
+  }
+  cluster.hold(*host_);
+  stamps_.mark(Stamp::kPicked);
+  if (!finish_request_head()) return reply(Reason::kInternal);
+  if (policy.timeout_ns > 0) timeout_ns_ = policy.timeout_ns;
+  if (request_complete_) arm_route_timeout();
+  ask_for_connection();
+}
+
+// Envoy's order: the expected timeout, path and host as the route wants them, then its header
+// edits.
+bool Exchange::finish_request_head() noexcept {
+  const router::Route& route = *match_.route;
+  if (!config_->chain->router().suppress_envoy_headers) {
+    add_expected_timeout(&request_, route.policy().timeout_ns);
+  }
+  const std::string_view before = request_.path;
+  const std::string_view path = router::rewrite_path(route, request_.path, arena_, worker_.index());
+  if (path.data() == nullptr) return false;
+  if (path.data() != before.data() || path.size() != before.size()) {
+    request_.path = path;
+    if (!config_->chain->router().suppress_envoy_headers &&
+        !request_.fields.set(HeaderId::kXEnvoyOriginalPath, before)) {
+      return false;
+    }
+  }
+  const router::HostRewriteRule& rule = route.policy().host_rewrite;
+  std::string_view host = router::rewrite_host(route, *target_, request_, arena_, worker_.index());
+  if (rule.kind == router::HostRewrite::Kind::kUpstreamHost && !host_->hostname.empty()) {
+    host = host_->hostname;
+  }
+  if (host.data() == nullptr) return false;
+  if (host != request_.authority) {
+    if (rule.append_x_forwarded_host &&
+        !request_.fields.append_value(HeaderId::kXForwardedHost, ",", request_.authority)) {
+      return false;
+    }
+    request_.authority = host;
+  }
+  facts_.upstream_remote = &host_->address;
+  facts_.upstream_hostname = host_->hostname;
+  if (!target_->request_edits.empty()) {
+    http::apply_edits(target_->request_edits, request_.fields, facts_, arena_);
+  }
+  return true;
+}
+
+void Exchange::ask_for_connection() noexcept {
+  ++facts_.attempts;
+  waiting_for_pool_ = true;
+  const Reason refused = cluster_->acquire(*host_, this, match_.route->policy().priority);
+  if (refused == Reason::kNone) return;
+  waiting_for_pool_ = false;
+  cluster_->cells().upstream_rq_pending_overflow.add();
+  reply(refused);
+}
+
+void Exchange::on_pool_failed(Reason reason, base::Fault, int error) noexcept {
+  waiting_for_pool_ = false;
+  facts_.upstream_transport_failure = describe_errno(error);
+  base::ClusterCells& cells = cluster_->cells();
+  cells.upstream_rq_pending_failure_eject.add();
+  reply(reason);
+}
+
+void Exchange::on_pool_ready(UpstreamConnection& connection) noexcept {
+  waiting_for_pool_ = false;
+  connection_ = &connection;
+  stamps_.mark(Stamp::kPoolReady);
+  if (!connection.used_before()) {
+    stamps_.set(Stamp::kConnected, stamps_.get(Stamp::kPoolReady));
+  }
+  connection.begin(this);
+  cluster_->cells().upstream_rq_active.add();
+  facts_.upstream_protocol = http::Protocol::kHttp11;
+  base::Chain head;
+  if (!http::write_request_head(&request_, request_block_, arena_, &head)) {
+    return reply(Reason::kInternal);
+  }
+  facts_.upstream_wire_sent += head.bytes();
+  connection.stream().write(std::move(head));
+  stamps_.mark(Stamp::kHeadSent);
+  head_sent_ = true;
+  end_sent_ = !has_body_;
+  if (!early_body_.empty()) send_body(std::exchange(early_body_, {}));
+  if (has_body_ && request_complete_) send_request_end();
+  update_body_flow();
+}
+
+// ---- The request's body.
+
+void Exchange::on_request_data(base::View&& data) noexcept {
+  active_at_ = worker_.loop().now();
+  facts_.bytes_received += data.size;
+  if (response_done_) return;  // answered early: the rest is read and dropped until we close
+  base::Chain chain;
+  chain.append(std::move(data));
+  if (tunnel_ || head_sent_) {
+    send_body(std::move(chain));
+  } else {
+    early_body_.append(std::move(chain));
+  }
+  update_body_flow();
+}
+
+void Exchange::send_body(base::Chain&& data) noexcept {
+  if (connection_ == nullptr) return;
+  net::Stream& stream = connection_->stream();
+  facts_.upstream_wire_sent += data.bytes();
+  if (!tunnel_ && request_.framing.kind == http::Framing::Kind::kChunked) {
+    request_chunks_.append_chunk(std::move(data), worker_.blocks(), &stream.out());
+  } else {
+    stream.out().append(std::move(data));
+  }
+  stream.mark_dirty();
+}
+
+// The source is read while there is room where the body goes.
+void Exchange::update_body_flow() noexcept {
+  constexpr size_t kMostEarlyBytes = 64 * 1024;
+  body_congested_ = head_sent_ ? connection_ != nullptr && connection_->stream().congested()
+                               : early_body_.bytes() >= kMostEarlyBytes;
+}
+
+void Exchange::on_request_end(const http::FieldList* trailers) noexcept {
+  request_complete_ = true;
+  request_trailers_ = facts_.request_trailers = trailers;
+  active_at_ = worker_.loop().now();
+  stamps_.mark(Stamp::kRequestReceived);
+  if (tunnel_) {
+    if (connection_ != nullptr) connection_->stream().shutdown_write();
+    return;
+  }
+  arm_route_timeout();
+  if (head_sent_ && connection_ != nullptr) send_request_end();
+}
+
+void Exchange::send_request_end() noexcept {
+  if (end_sent_) return;
+  end_sent_ = true;
+  stamps_.mark(Stamp::kRequestSent);
+  if (request_.framing.kind != http::Framing::Kind::kChunked) return;
+  net::Stream& stream = connection_->stream();
+  if (!request_chunks_.append_last(request_trailers_, arena_, &stream.out())) {
+    request_chunks_.append_last(nullptr, arena_, &stream.out());
+  }
+  stream.mark_dirty();
+}
+
+void Exchange::on_upstream_drained() noexcept {
+  if (!body_congested_) return;
+  body_congested_ = false;
+  session_->resume_body();
+}
+
+// ---- When things go wrong upstream.
+
+// Safe only where the backend cannot have begun the work (RFC 9110 9.2.2): the connection had
+// served before and died before the first byte of an answer, and the request may be repeated as it
+// is.
+bool Exchange::may_try_again(const base::Fault& fault, bool used_before) const noexcept {
+  return used_before && fault.replay_safe && !response_began_ && !has_body_ && !upgrade_asked_ &&
+         is_idempotent(request_.method) && facts_.attempts <= kMaxStaleAttempts;
+}
+
+void Exchange::on_upstream_broken(Reason reason, base::Fault fault, int error) noexcept {
+  const bool used_before = connection_->used_before();
+  connection_ = nullptr;
+  base::ClusterCells& cells = cluster_->cells();
+  cells.upstream_rq_active.sub();
+  facts_.upstream_transport_failure = describe_errno(error);
+  if (may_try_again(fault, used_before)) {
+    cells.upstream_rq_retry.add();
+    head_sent_ = false;
+    ask_for_connection();
+    return;
+  }
+  if (fault.kind == base::Fault::Kind::kProtocol) cells.upstream_cx_protocol_error.add();
+  cells.upstream_rq_rx_reset.add();
+  if (response_began_) {
+    abort(Reason::kUpstreamTruncated);
+  } else {
+    reply(reason);
+  }
+}
+
+void Exchange::drop_upstream() noexcept {
+  early_body_.clear();
+  if (waiting_for_pool_) {
+    waiting_for_pool_ = false;
+    cluster_->forget(*host_, this);
+    pending_credit_.reset();
+    cluster_->cells().upstream_rq_cancelled.add();
+  }
+  if (connection_ != nullptr) {
+    UpstreamConnection* connection = std::exchange(connection_, nullptr);
+    cluster_->cells().upstream_rq_active.sub();
+    if (connection->response_done()) {
+      connection->release(end_sent_);
+    } else {
+      cluster_->cells().upstream_rq_tx_reset.add();
+      connection->abort();
+    }
+  }
+  if (host_ != nullptr) {
+    UpstreamHost* host = std::exchange(host_, nullptr);
+    // The address may go with the host: the log line needs it.
+    if (host->removed) {
+      kept_address_ = host->address;
+      facts_.upstream_remote = &kept_address_;
+      facts_.upstream_hostname = arena_.dup(host->hostname);
+    }
+    cluster_->unhold(*host);
+  }
+  request_credit_.reset();
+}
+
+// ---- Deadlines.
+
+void Exchange::arm_route_timeout() noexcept {
+  if (timeout_ns_ == 0 || route_deadline_ != 0 || tunnel_) return;
+  route_deadline_ = worker_.loop().now() + timeout_ns_;
+  session_->deadline_changed();
+}
+
+base::MonoNs Exchange::deadline() const noexcept {
+  base::MonoNs at = net::TimerWheel::kNever;
+  if (route_deadline_ != 0 && !tunnel_) at = route_deadline_;
+  if (idle_timeout_ns_ != 0) at = std::min(at, active_at_ + idle_timeout_ns_);
+  if (max_duration_ns_ != 0) at = std::min(at, started_at_ + max_duration_ns_);
+  if (config_->request_timeout_ns != 0 && !request_complete_) {
+    at = std::min(at, started_at_ + config_->request_timeout_ns);
+  }
+  return at;
+}
+
+void Exchange::on_deadline(base::MonoNs now) noexcept {
+  Reason reason = Reason::kNone;
+  auto& cells = session_->cells();
+  if (route_deadline_ != 0 && !tunnel_ && now >= route_deadline_) {
+    reason = Reason::kUpstreamTimeout;
+    if (cluster_ != nullptr) cluster_->cells().upstream_rq_timeout.add();
+  } else if (max_duration_ns_ != 0 && now >= started_at_ + max_duration_ns_) {
+    reason = Reason::kMaxStreamDuration;
+    cells.downstream_rq_max_duration_reached.add();
+  } else if (config_->request_timeout_ns != 0 && !request_complete_ &&
+             now >= started_at_ + config_->request_timeout_ns) {
+    reason = Reason::kRequestTimeout;
+    cells.downstream_rq_timeout.add();
+  } else if (idle_timeout_ns_ != 0 && now >= active_at_ + idle_timeout_ns_) {
+    reason = Reason::kStreamIdleTimeout;
+    cells.downstream_rq_idle_timeout.add();
+  } else {
+    return;
+  }
+  if (response_began_) {
+    abort(reason);
+  } else {
+    reply(reason);
+  }
+}
+
+}  // namespace sluice::dataplane

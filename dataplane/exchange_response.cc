@@ -1,0 +1,293 @@
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/exchange.h"
+#include "dataplane/h1_session.h"
+#include "dataplane/worker.h"
+
+// The way back: the endpoint's answer or our own, its last byte, and what is written down of it.
+namespace sluice::dataplane {
+
+using base::Reason;
+using base::Stamp;
+using http::HeaderId;
+
+namespace {
+
+bool has_no_body(uint16_t status) noexcept { return status == 204 || status == 304; }
+
+}  // namespace
+
+http::ResponseHead* Exchange::response_head() noexcept {
+  response_ = http::ResponseHead();
+  response_.fields.bind(&arena_);
+  return &response_;
+}
+
+const http::H1Options& Exchange::response_options() const noexcept {
+  return host_->transport->response_options;
+}
+
+// 103 and the like go on; 100 only where the client's Expect did (RFC 9110 15.2).
+void Exchange::on_upstream_informational(const base::BlockRef& block) noexcept {
+  active_at_ = worker_.loop().now();
+  if (request_.version_minor == 0) return;
+  if (response_.status == 100 && !config_->value.proxy_100_continue) return;
+  http::strip_hop_by_hop(&response_);
+  base::Chain head;
+  if (http::write_response_head(&response_, {}, block, arena_, &head)) {
+    session_->stream().write(std::move(head));
+  }
+}
+
+void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
+  active_at_ = worker_.loop().now();
+  stamps_.mark(Stamp::kResponseHead);
+  stamps_.set(Stamp::kResponseFirst, stamps_.get(Stamp::kResponseHead));
+  response_block_ = block;
+  base::ClusterCells& cells = cluster_->cells();
+  if (response_.status == 101) {
+    if (!upgrade_asked_ || !response_.upgrade) {
+      cells.upstream_cx_protocol_error.add();
+      return reply(Reason::kUpstreamProtocolError);
+    }
+    tunnel_ = true;
+  }
+  facts_.response = &response_;
+  facts_.response_code = response_.status;
+  base::count_upstream(cells, response_.status);
+  const int64_t waited_ns = worker_.loop().now() - started_at_;
+  cells.upstream_rq_time.add(static_cast<uint64_t>(waited_ns));
+  if (!run_response_filters()) return;
+  const bool show_time = !config_->chain->router().suppress_envoy_headers;
+  const ResponseContext context{&config_->value, worker_.date(),
+                                show_time ? waited_ns / base::kNsPerMs : -1, facts_.request_id};
+  http::ResponseWrite how;
+  how.framing = http::framing_for(response_, request_.method, request_.version_minor);
+  if (!prepare_response(&response_, context) || !write_head(how, block)) {
+    return abort(Reason::kInternal);
+  }
+  if (!tunnel_) return;
+  connection_->become_tunnel(&arena_);
+  session_->cells().downstream_cx_upgrades_total.add();
+  session_->become_tunnel();
+}
+
+// False: the exchange was answered otherwise, or ended.
+bool Exchange::run_response_filters() noexcept {
+  stamps_.mark(Stamp::kResponseIn);
+  context_.response = &response_;
+  if (target_ != nullptr && !target_->response_edits.empty()) {
+    http::apply_edits(target_->response_edits, response_.fields, facts_, arena_);
+  }
+  if (run_.begun) {
+    const auto verdict = filters::visit_chain(
+        config_->chain->index(), [&]<typename Chain>() { return Chain::response(run_, context_); });
+    if (verdict != filters::Verdict::kNext) {
+      // No filter of the catalogue answers or waits here yet.
+      abort(Reason::kInternal);
+      return false;
+    }
+  }
+  stamps_.mark(Stamp::kResponseOut);
+  return true;
+}
+
+bool Exchange::write_head(http::ResponseWrite how, const base::BlockRef& block) noexcept {
+  const bool until_close = how.framing.kind == http::Framing::Kind::kUntilClose;
+  how.downstream_minor = request_.version_minor;
+  how.to_head = request_.method == http::Method::kHead;
+  if (session_->draining()) {
+    close_after_ = true;
+    session_->cells().downstream_cx_drain_close.add();
+  }
+  close_after_ = close_after_ || !request_.keep_alive || (until_close && !how.to_head);
+  how.close = close_after_ && !tunnel_;
+  base::Chain head;
+  if (!http::write_response_head(&response_, how, block, arena_, &head)) return false;
+  response_framing_ = how.framing;
+  discard_response_body_ = how.to_head || has_no_body(response_.status);
+  response_began_ = true;
+  facts_.response_head_bytes = head.bytes();
+  facts_.downstream_wire_sent += head.bytes();
+  session_->stream().write(std::move(head));
+  stamps_.mark(Stamp::kResponseBegun);
+  base::HttpCells& cells = session_->cells();
+  base::count_downstream(cells, response_.status);
+  if (!request_complete_ && !tunnel_) cells.downstream_rq_response_before_rq_complete.add();
+  return true;
+}
+
+void Exchange::on_upstream_data(base::View&& data) noexcept {
+  active_at_ = worker_.loop().now();
+  facts_.upstream_wire_received += data.size;
+  if (discard_response_body_) return;
+  facts_.bytes_sent += data.size;
+  net::Stream& stream = session_->stream();
+  if (response_framing_.kind == http::Framing::Kind::kChunked) {
+    base::Chain chunk;
+    chunk.append(std::move(data));
+    response_chunks_.append_chunk(std::move(chunk), worker_.blocks(), &stream.out());
+  } else {
+    stream.out().append(std::move(data));
+  }
+  stream.mark_dirty();
+  if (!stream.congested()) return;
+  connection_->pause();
+  session_->cells().downstream_flow_control_paused_reading_total.add();
+}
+
+void Exchange::on_downstream_drained() noexcept {
+  active_at_ = worker_.loop().now();
+  if (connection_ != nullptr) connection_->resume();
+}
+
+void Exchange::on_upstream_end(http::FieldList* trailers) noexcept {
+  facts_.response_trailers = trailers;
+  stamps_.mark(Stamp::kResponseEnd);
+  if (response_framing_.kind == http::Framing::Kind::kChunked && !discard_response_body_) {
+    net::Stream& stream = session_->stream();
+    if (!response_chunks_.append_last(trailers, arena_, &stream.out())) {
+      response_chunks_.append_last(nullptr, arena_, &stream.out());
+    }
+    stream.mark_dirty();
+  }
+  response_finished();
+}
+
+// All of the response is queued: the endpoint's part is over.
+void Exchange::response_finished() noexcept {
+  response_done_ = true;
+  if (!request_complete_ || tunnel_) close_after_ = true;
+  drop_upstream();
+  route_deadline_ = 0;
+  session_->finish_response();
+}
+
+// ---- Answers of our own.
+
+void Exchange::reply(Reason reason) noexcept {
+  const base::ReasonText& text = base::text_of(reason);
+  reply(reason, text.status, text.body);
+}
+
+void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
+                     const http::FieldList* extra) noexcept {
+  if (response_began_) return abort(reason);
+  drop_upstream();
+  if (session_ == nullptr || !session_->stream().is_open()) return abort(reason);
+  facts_.reason = reason;
+  facts_.response_code = status;
+  if (!request_complete_) close_after_ = true;
+  upgrade_asked_ = false;
+  http::ResponseHead& head = *response_head();
+  head.status = status;
+  facts_.response = &head;
+  char length[20];
+  bool ok =
+      body.empty() || (head.fields.add(HeaderId::kContentLength, decimal(body.size(), length)) &&
+                       head.fields.add(HeaderId::kContentType, "text/plain"));
+  if (extra != nullptr) {
+    for (const http::Field& f : *extra) ok = ok && head.fields.add(f.name(), f.value());
+  }
+  head.framing = {http::Framing::Kind::kLength, body.size()};
+  if (!run_response_filters()) return;
+  const ResponseContext context{&config_->value, worker_.date(), -1, facts_.request_id};
+  http::ResponseWrite how;
+  how.framing = head.framing;
+  if (!ok || !prepare_response(&head, context) || !write_head(how, {})) {
+    return abort(Reason::kInternal);
+  }
+  if (!discard_response_body_ && !body.empty()) {
+    session_->stream().write(body);
+    facts_.bytes_sent += body.size();
+    facts_.local_reply_body = body;
+  }
+  base::HttpCells& cells = session_->cells();
+  if (reason == Reason::kDirectResponse) cells.rq_direct_response.add();
+  if (reason == Reason::kRedirect) cells.rq_redirect.add();
+  stamps_.mark(Stamp::kResponseEnd);
+  response_finished();
+}
+
+// ---- The end.
+
+void Exchange::on_flushed() noexcept {
+  if (!response_done_) return;
+  stamps_.mark(Stamp::kFlushed);
+  complete();
+}
+
+void Exchange::on_downstream_gone(Reason reason) noexcept {
+  drop_upstream();
+  if (!response_done_) {
+    if (facts_.reason == Reason::kNone) facts_.reason = reason;
+    session_->cells().downstream_rq_rx_reset.add();
+  }
+  close_after_ = true;
+  complete();
+}
+
+// The response cannot be completed; the client must notice (RFC 9112 8).
+void Exchange::abort(Reason reason) noexcept {
+  drop_upstream();
+  facts_.reason = reason;
+  if (reason == Reason::kInternal) worker_.cells().internal_errors.add();
+  base::HttpCells& cells = session_->cells();
+  cells.downstream_rq_tx_reset.add();
+  if (response_began_) cells.rq_reset_after_downstream_response_started.add();
+  session_->cut();
+  close_after_ = true;
+  complete();
+}
+
+void Exchange::account() noexcept {
+  worker_.costs().record(stamps_);
+  base::HttpCells& cells = session_->cells();
+  cells.downstream_rq_active.sub();
+  const int64_t took = stamps_.has(Stamp::kFlushed)
+                           ? stamps_.between_ns(Stamp::kReceived, Stamp::kFlushed)
+                           : worker_.loop().now() - started_at_;
+  cells.downstream_rq_time.add(static_cast<uint64_t>(std::max<int64_t>(0, took)));
+}
+
+void Exchange::log() noexcept {
+  if (config_->access_logs.empty() || worker_.access_log() == nullptr) return;
+  for (const auto& logger : config_->access_logs) worker_.access_log()->log(*logger, facts_);
+  if (worker_.access_log()->pending()) worker_.note_log_line();
+}
+
+void Exchange::complete() noexcept {
+  if (run_.begun) {
+    filters::visit_chain(config_->chain->index(),
+                         [&]<typename Chain>() { Chain::done(run_, context_); });
+  }
+  account();
+  log();
+  if (cluster_ != nullptr) cluster_->drop_user();
+  H1Session* session = session_;
+  const bool close = close_after_;
+  const bool unread = !request_complete_;
+  worker_.give_exchange(this);  // ends *this
+  session->exchange_done(close, unread);
+}
+
+void Exchange::hand_over() noexcept {
+  if (!pin_ || waiting_for_filter_) return;
+  facts_.cluster_name = arena_.dup(facts_.cluster_name);
+  if (match_.virtual_host != nullptr) {
+    const auto& routes = pin_->routes.at(config_->route_slot);
+    kept_routes_ = worker_.leases().take(routes->share(match_));
+  }
+  pin_.reset();
+  worker_.cells().exchanges_handed_over.add();
+}
+
+std::string_view Exchange::describe_errno(int error) noexcept {
+  if (error == 0) return {};
+  char text[128];
+  const char* words = strerror_r(error, text, sizeof(text));
+  return arena_.dup(words);
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,206 @@
+#include "dataplane/forwarding.h"
+
+#include <charconv>
+
+#include "http/h1_writer.h"
+
+namespace sluice::dataplane {
+
+namespace {
+
+using http::HeaderId;
+
+constexpr HeaderId kNeverFromClients[] = {
+    HeaderId::kXEnvoyRetryOn,
+    HeaderId::kXEnvoyRetryGrpcOn,
+    HeaderId::kXEnvoyRetriableStatusCodes,
+    HeaderId::kXEnvoyRetriableHeaderNames,
+    HeaderId::kXEnvoyMaxRetries,
+    HeaderId::kXEnvoyUpstreamAltStatName,
+    HeaderId::kXEnvoyUpstreamRqTimeoutMs,
+    HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
+    HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse,
+    HeaderId::kXEnvoyExpectedRqTimeoutMs,
+    HeaderId::kXEnvoyForceTrace,
+    HeaderId::kXEnvoyIpTags,
+    HeaderId::kXEnvoyOriginalPath,
+    HeaderId::kXEnvoyOriginalHost,
+    HeaderId::kXEnvoyHedgeOnPerTryTimeout,
+    HeaderId::kXEnvoyInternal,
+};
+
+constexpr HeaderId kNotAtTheEdge[] = {
+    HeaderId::kXEnvoyDecoratorOperation,
+    HeaderId::kXEnvoyDownstreamServiceCluster,
+    HeaderId::kXEnvoyDownstreamServiceNode,
+};
+
+void remove_untrusted(http::FieldList& fields, bool edge) noexcept {
+  for (const HeaderId id : kNeverFromClients) fields.remove(id);
+  if (!edge) return;
+  for (const HeaderId id : kNotAtTheEdge) fields.remove(id);
+}
+
+bool forward_address(http::FieldList& fields, const RequestContext& c, ClientAddress* client) {
+  if (c.peer->is_ip()) client->ip = c.peer->ip();
+  const HttpValue& http = *c.http;
+  const std::string_view xff = fields.value(HeaderId::kXForwardedFor);
+  if (!http.use_remote_address) {
+    if (!xff.empty() && nth_forwarded_for(xff, http.xff_num_trusted_hops, &client->ip)) {
+      client->from_header = true;
+    }
+    return true;
+  }
+  if (http.xff_num_trusted_hops > 0 &&
+      nth_forwarded_for(xff, http.xff_num_trusted_hops - 1, &client->ip)) {
+    client->from_header = true;
+  }
+  if (http.skip_xff_append || c.peer_ip_text.empty()) return true;
+  return fields.append_value(HeaderId::kXForwardedFor, ",", c.peer_ip_text);
+}
+
+// RFC 9562 version 4, 36 characters.
+std::string_view make_uuid(base::Random& random, base::Arena& arena) noexcept {
+  static constexpr char kHex[] = "0123456789abcdef";
+  char* out = arena.chars(36);
+  if (out == nullptr) return {};
+  uint64_t high = random.next();
+  uint64_t low = random.next();
+  high = (high & ~uint64_t{0xf000}) | 0x4000;
+  low = (low & 0x3fffffffffffffff) | 0x8000000000000000;
+  char* p = out;
+  for (int nibble = 0; nibble < 32; ++nibble) {
+    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) *p++ = '-';
+    uint64_t& word = nibble < 16 ? high : low;
+    *p++ = kHex[word >> 60];
+    word <<= 4;
+  }
+  return {out, 36};
+}
+
+bool set_request_id(http::FieldList& fields, const RequestContext& c, bool edge) noexcept {
+  const HttpValue& http = *c.http;
+  if (!http.generate_request_id) return true;
+  const bool force = edge && !http.preserve_external_request_id;
+  if (!force && fields.has(HeaderId::kXRequestId)) return true;
+  const std::string_view id = make_uuid(*c.random, *fields.arena());
+  return !id.empty() && fields.set(HeaderId::kXRequestId, id);
+}
+
+}  // namespace
+
+std::string_view decimal(uint64_t value, char* out) noexcept {
+  const char* end = std::to_chars(out, out + 20, value).ptr;
+  return {out, static_cast<size_t>(end - out)};
+}
+
+bool nth_forwarded_for(std::string_view header, uint32_t n, base::IpAddress* out) noexcept {
+  for (;;) {
+    const size_t comma = header.rfind(',');
+    std::string_view member = comma == header.npos ? header : header.substr(comma + 1);
+    if (n-- == 0) {
+      while (!member.empty() && (member.front() == ' ' || member.front() == '\t')) {
+        member.remove_prefix(1);
+      }
+      while (!member.empty() && (member.back() == ' ' || member.back() == '\t')) {
+        member.remove_suffix(1);
+      }
+      if (member.starts_with('[')) {
+        const size_t end = member.find(']');
+        return end != member.npos && base::IpAddress::parse(member.substr(1, end - 1), out);
+      }
+      if (base::IpAddress::parse(member, out)) return true;
+      const size_t colon = member.find(':');
+      return colon != member.npos && base::IpAddress::parse(member.substr(0, colon), out);
+    }
+    if (comma == header.npos) return false;
+    header = header.substr(0, comma);
+  }
+}
+
+bool prepare_request(http::RequestHead* head, const RequestContext& c,
+                     ClientAddress* client) noexcept {
+  http::FieldList& fields = head->fields;
+  const HttpValue& http = *c.http;
+  http::strip_hop_by_hop(head);
+  const bool edge = http.use_remote_address;
+  if (!forward_address(fields, c, client)) return false;
+  const std::string_view scheme = c.is_tls ? "https" : "http";
+  head->scheme = scheme;
+  const bool believe_proto = edge && http.xff_num_trusted_hops > 0;
+  const bool keep_proto = (!edge || believe_proto) && fields.has(HeaderId::kXForwardedProto);
+  if (!keep_proto && !fields.set(HeaderId::kXForwardedProto, scheme)) return false;
+  remove_untrusted(fields, edge);
+  if (!set_request_id(fields, c, edge)) return false;
+  if (!http.via.empty()) return fields.append_value(HeaderId::kVia, ", ", http.via);
+  return true;
+}
+
+void normalise_authority(http::RequestHead* head, const HttpValue& http, uint16_t listener_port) {
+  if (http.strip_port == HttpValue::StripPort::kNone && !http.strip_trailing_host_dot) return;
+  std::string_view host = head->authority;
+  std::string_view port;
+  const size_t colon = host.rfind(':');
+  const size_t bracket = host.rfind(']');
+  if (colon != host.npos && (bracket == host.npos || colon > bracket)) {
+    port = host.substr(colon);
+    host = host.substr(0, colon);
+  }
+  char text[20];
+  if (http.strip_port == HttpValue::StripPort::kAny ||
+      (http.strip_port == HttpValue::StripPort::kMatching && !port.empty() &&
+       port.substr(1) == decimal(listener_port, text))) {
+    port = {};
+  }
+  const bool dot = http.strip_trailing_host_dot && host.ends_with('.');
+  if (dot) host.remove_suffix(1);
+  if (host.size() + port.size() == head->authority.size()) return;
+  if (port.empty()) {
+    head->authority = host;
+    return;
+  }
+  char* out = head->fields.arena()->chars(host.size() + port.size());
+  if (out == nullptr) return;
+  std::memcpy(out, host.data(), host.size());
+  std::memcpy(out + host.size(), port.data(), port.size());
+  head->authority = {out, host.size() + port.size()};
+}
+
+void add_expected_timeout(http::RequestHead* head, int64_t timeout_ns) noexcept {
+  if (timeout_ns <= 0) return;
+  char text[20];
+  head->fields.set(HeaderId::kXEnvoyExpectedRqTimeoutMs,
+                   decimal(static_cast<uint64_t>(timeout_ns / 1'000'000), text));
+}
+
+bool prepare_response(http::ResponseHead* head, const ResponseContext& c) noexcept {
+  http::FieldList& fields = head->fields;
+  const HttpValue& http = *c.http;
+  http::strip_hop_by_hop(head);
+  char text[20];
+  bool ok = true;
+  if (c.upstream_ms >= 0) {
+    ok = fields.set(HeaderId::kXEnvoyUpstreamServiceTime,
+                    decimal(static_cast<uint64_t>(c.upstream_ms), text));
+  }
+  if (!fields.has(HeaderId::kDate)) ok = ok && fields.add(HeaderId::kDate, c.date);
+  switch (http.server_header) {
+    case ServerHeader::kOverwrite:
+      ok = ok && fields.set(HeaderId::kServer, http.server_name);
+      break;
+    case ServerHeader::kAppendIfAbsent:
+      if (!fields.has(HeaderId::kServer)) {
+        ok = ok && fields.add(HeaderId::kServer, http.server_name);
+      }
+      break;
+    case ServerHeader::kPassThrough:
+      break;
+  }
+  if (http.always_set_request_id_in_response && !c.request_id.empty()) {
+    ok = ok && fields.set(HeaderId::kXRequestId, c.request_id);
+  }
+  if (!http.via.empty()) ok = ok && fields.append_value(HeaderId::kVia, ", ", http.via);
+  return ok;
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/address.h"
+#include "base/stats.h"
+#include "dataplane/access_log.h"
+#include "dataplane/values.h"
+#include "filters/catalogue.h"
+#include "http/h1_parser.h"
+#include "http/path.h"
+#include "net/listener_socket.h"
+
+namespace sluice::dataplane {
+
+// The immutable parts of a listener, as tables hold them. Made on main by TablesBuilder.
+
+// RouteSlot is a place in Tables::routes. It stays taken as long as any HttpConfig that reads it
+// lives, so that a session of an old listener never sees routes that are not its own.
+struct RouteSlot {
+  uint32_t index = 0;
+  std::string name;
+};
+
+// HttpConfig is an HTTP connection manager, compiled: everything that a session of that filter
+// chain needs but the routes, which change more often and hang in a slot of their own. A session
+// leases it when it is accepted and keeps it to its end, whatever becomes of the listener.
+struct HttpConfig {
+  HttpValue value;
+  http::H1Options h1;
+  http::PathOptions path;
+  bool normalises_path = false;
+  uint32_t route_slot = 0;  // in Tables::routes
+  std::shared_ptr<const RouteSlot> route_slot_hold;
+  uint16_t listener_port = 0;
+  std::shared_ptr<const filters::FilterChain> chain;
+  std::vector<std::shared_ptr<const AccessLogger>> access_logs;
+  std::shared_ptr<base::StatScope> stats;  // "http.<stat_prefix>."
+  int64_t idle_timeout_ns = 0;             // all: 0 is off
+  int64_t stream_idle_timeout_ns = 0;
+  int64_t request_timeout_ns = 0;
+  int64_t request_headers_timeout_ns = 0;
+  int64_t max_connection_duration_ns = 0;
+  int64_t drain_timeout_ns = 0;
+  int64_t delayed_close_timeout_ns = 0;
+};
+
+// SocketSet is the listening sockets of one address, one per worker. It outlives changes of the
+// listener that keep the address, so that no connection is refused. Each worker moves its own out
+// when it first adopts tables with the set; nobody else touches that element.
+struct SocketSet {
+  base::Address address;  // with the port that was bound
+  std::vector<net::ListenSocket> per_worker;
+};
+
+struct ListenerEntry {
+  std::string name;
+  std::vector<std::shared_ptr<SocketSet>> sockets;  // empty: bind_to_port is off
+  std::shared_ptr<const HttpConfig> http;
+  std::shared_ptr<base::StatScope> stats;  // "listener.<address>."
+  uint32_t buffer_limit_bytes = 1024 * 1024;
+};
+
+struct ListenerSet {
+  std::vector<std::shared_ptr<const ListenerEntry>> listeners;
+};
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,351 @@
+#include "dataplane/tables_builder.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "base/text.h"
+#include "dataplane/access_log.h"
+
+namespace sluice::dataplane {
+
+namespace {
+
+using base::cat;
+
+// Envoy's sanitizeStatsName.
+std::string stat_text(std::string_view name) {
+  std::string out(name);
+  std::replace(out.begin(), out.end(), ':', '_');
+  std::replace(out.begin(), out.end(), '\0', '_');
+  return out;
+}
+
+std::shared_ptr<const upstream::Transport> make_transport(const upstream::TransportValue& value) {
+  static std::atomic<uint64_t> next_serial{1};
+  auto transport = std::make_shared<upstream::Transport>();
+  transport->value = value;
+  transport->serial = next_serial.fetch_add(1, std::memory_order_relaxed);
+  transport->response_options.max_head_bytes = value.max_response_head_bytes;
+  transport->response_options.max_fields = value.max_response_headers;
+  return transport;
+}
+
+void fill_times(HttpConfig& config) {
+  const HttpValue& v = config.value;
+  config.idle_timeout_ns = v.idle_timeout.count();
+  config.stream_idle_timeout_ns = v.stream_idle_timeout.count();
+  config.request_timeout_ns = v.request_timeout.count();
+  config.request_headers_timeout_ns = v.request_headers_timeout.count();
+  config.max_connection_duration_ns = v.max_connection_duration.count();
+  config.drain_timeout_ns = v.drain_timeout.count();
+  config.delayed_close_timeout_ns = v.delayed_close_timeout.count();
+}
+
+void fill_codec(HttpConfig& config) {
+  const HttpValue& v = config.value;
+  config.h1.max_head_bytes = v.max_request_head_bytes;
+  config.h1.max_fields = v.max_request_headers;
+  config.h1.accept_http_10 = v.accept_http_10;
+  config.h1.allow_chunked_length = v.allow_chunked_length;
+  config.h1.underscores = static_cast<http::H1Options::Underscores>(v.underscores);
+  config.path.normalize = v.normalize_path;
+  config.path.merge_slashes = v.merge_slashes;
+  config.path.escaped_slashes = static_cast<http::PathOptions::EscapedSlashes>(v.escaped_slashes);
+  config.normalises_path =
+      v.normalize_path || v.merge_slashes || v.escaped_slashes != EscapedSlashes::kKeep;
+}
+
+}  // namespace
+
+TablesBuilder::TablesBuilder(const Options& options, base::StatsStore& stats,
+                             AccessLogFlusher* flusher)
+    : options_(options), stats_(stats), flusher_(flusher) {}
+
+// Slots are held by references into cluster_ids_, which must outlive them all.
+TablesBuilder::~TablesBuilder() {
+  cluster_changes_.clear();
+  route_changes_.clear();
+  route_array_ = {};
+  cluster_array_ = {};
+  routes_.clear();
+  clusters_.clear();
+}
+
+// ---- Clusters.
+
+absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
+  if (value.name.empty()) return base::config_error("clusters: name: must not be empty");
+  auto it = clusters_.find(value.name);
+  const bool fresh = it == clusters_.end();
+  if (fresh) it = clusters_.emplace(value.name, ClusterPart{}).first;
+  ClusterPart& part = it->second;
+  if (fresh) {
+    part.ref = cluster_ids_.acquire(value.name);
+    part.breakers = std::make_shared<upstream::Breakers>(value, options_.num_workers);
+    names_changed_ = true;
+  } else {
+    part.breakers->normal.set_limits(value.breakers_default);
+    part.breakers->high.set_limits(value.breakers_high);
+  }
+  auto cluster = std::make_shared<upstream::Cluster>();
+  cluster->value = value;
+  cluster->value.static_endpoints.reset();
+  cluster->id = part.ref.id();
+  cluster->slot_hold = std::make_shared<const router::ClusterRef>(part.ref);
+  cluster->breakers = part.breakers;
+  const upstream::Cluster* old = part.entry.cluster.get();
+  cluster->transport = old != nullptr && old->transport->value == value.transport
+                           ? old->transport
+                           : make_transport(value.transport);
+  const std::string prefix = cat("cluster.", stat_text(cluster->stat_name()), ".");
+  cluster->stats = stats_.scope<base::ClusterCells>(prefix);
+  part.membership = stats_.scope<base::MembershipCells>(prefix);
+  if (!part.cells) part.cells = base::WorkerCells<base::MembershipCells>(part.membership);
+  const bool other_discovery = old != nullptr && old->value.discovery != value.discovery;
+  if (other_discovery) part.entry.endpoints.reset();
+  if (value.static_endpoints) {
+    part.entry.endpoints =
+        upstream::EndpointSet::build(*value.static_endpoints, value.healthy_panic_threshold_pct);
+  }
+  part.entry.cluster = std::move(cluster);
+  touch_cluster(part);
+  return absl::OkStatus();
+}
+
+void TablesBuilder::put_endpoints(std::string_view cluster, const upstream::EndpointsValue& value) {
+  const auto it = clusters_.find(cluster);
+  if (it == clusters_.end()) return;
+  ClusterPart& part = it->second;
+  part.cells->update_success.add();
+  part.entry.endpoints =
+      upstream::EndpointSet::build(value, part.entry.cluster->value.healthy_panic_threshold_pct);
+  touch_cluster(part);
+}
+
+void TablesBuilder::touch_cluster(const ClusterPart& part) {
+  cluster_changes_.emplace_back(part.ref.id(), part.entry);
+  changed_ = true;
+  if (part.entry.endpoints == nullptr) return;
+  part.cells->membership_change.add();
+  part.cells->membership_total.set(static_cast<int64_t>(part.entry.endpoints->endpoints().size()));
+  part.cells->membership_healthy.set(part.entry.endpoints->num_healthy());
+  part.cells->membership_degraded.set(part.entry.endpoints->num_degraded());
+}
+
+void TablesBuilder::remove_cluster(std::string_view name) {
+  const auto it = clusters_.find(name);
+  if (it == clusters_.end()) return;
+  cluster_changes_.emplace_back(it->second.ref.id(), upstream::ClusterEntry{});
+  clusters_.erase(it);
+  changed_ = names_changed_ = true;
+}
+
+const upstream::ClusterEntry* TablesBuilder::cluster(std::string_view name) const {
+  const auto it = clusters_.find(name);
+  return it == clusters_.end() ? nullptr : &it->second.entry;
+}
+
+// ---- Routes.
+
+std::shared_ptr<const RouteSlot> TablesBuilder::route_slot(std::string_view name) {
+  const auto it = routes_.find(name);
+  if (it != routes_.end()) return it->second.slot;
+  auto slot = std::make_shared<RouteSlot>();
+  slot->name = std::string(name);
+  if (free_route_slots_.empty()) {
+    slot->index = next_route_slot_++;
+  } else {
+    slot->index = free_route_slots_.back();
+    free_route_slots_.pop_back();
+  }
+  return routes_.emplace(slot->name, RoutePart{slot, nullptr}).first->second.slot;
+}
+
+void TablesBuilder::put_routes(std::string_view name,
+                               std::shared_ptr<const router::RouteTable> table) {
+  const auto slot = route_slot(name);
+  routes_.find(name)->second.table = table;
+  route_changes_.emplace_back(slot->index, std::move(table));
+  changed_ = true;
+}
+
+std::shared_ptr<const router::RouteTable> TablesBuilder::routes(std::string_view name) const {
+  const auto it = routes_.find(name);
+  return it == routes_.end() ? nullptr : it->second.table;
+}
+
+// Slots that no HttpConfig reads any more are emptied now and free for others after the build.
+void TablesBuilder::sweep_routes() {
+  for (auto it = routes_.begin(); it != routes_.end();) {
+    if (it->second.slot.use_count() > 1) {
+      ++it;
+      continue;
+    }
+    route_changes_.emplace_back(it->second.slot->index, nullptr);
+    free_route_slots_.push_back(it->second.slot->index);
+    it = routes_.erase(it);
+  }
+}
+
+// ---- Listeners.
+
+absl::Status TablesBuilder::put_listener(const ListenerValue& value,
+                                         std::vector<std::string>* warnings) {
+  const std::string at = cat("listeners[\"", value.name, "\"]");
+  if (value.addresses.empty()) return base::config_error(at, ".address: missing");
+  for (const auto& [name, other] : listeners_) {
+    if (name == value.name || !value.bind_to_port) continue;
+    for (const auto& sockets : other.entry->sockets) {
+      for (const base::Address& address : value.addresses) {
+        if (address.port() == 0 && address.is_ip()) continue;
+        if (sockets->address == address) {
+          return base::config_error(at, ".address: ", address.to_string(),
+                                    " is taken by listener \"", name, "\"");
+        }
+      }
+    }
+  }
+  auto sockets = bind(value);
+  if (!sockets.ok()) {
+    return base::config_error(at, ".address: ", base::message_of(sockets.status()));
+  }
+  const base::Address& bound = sockets->empty() ? value.addresses[0] : (*sockets)[0]->address;
+  auto http = compile_http(value, bound, warnings);
+  if (!http.ok()) return http.status();
+  auto entry = std::make_shared<ListenerEntry>();
+  entry->name = value.name;
+  entry->sockets = *std::move(sockets);
+  entry->http = *std::move(http);
+  entry->buffer_limit_bytes = value.buffer_limit_bytes;
+  const std::string& label = value.stat_name.empty() ? bound.to_string() : value.stat_name;
+  const std::string stat = stat_text(label);
+  entry->stats = stats_.scope<base::ListenerCells>(cat("listener.", stat, "."));
+  listeners_[value.name].entry = std::move(entry);
+  changed_ = listeners_changed_ = true;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
+    const ListenerValue& value, const base::Address& bound, std::vector<std::string>* warnings) {
+  const std::string at = cat("listeners[\"", value.name, "\"]");
+  auto config = std::make_shared<HttpConfig>();
+  config->value = value.http;
+  config->listener_port = bound.port();
+  fill_times(*config);
+  fill_codec(*config);
+  auto chain =
+      filters::FilterChain::compile(value.http.filters, cat(at, ".http_filters"), warnings);
+  if (!chain.ok()) return chain.status();
+  config->chain = *std::move(chain);
+  for (size_t i = 0; i < value.http.access_logs.size() && flusher_ != nullptr; ++i) {
+    auto logger = AccessLogger::compile(value.http.access_logs[i], cat(at, ".access_log[", i, "]"),
+                                        *flusher_, warnings);
+    if (!logger.ok()) return logger.status();
+    config->access_logs.push_back(*std::move(logger));
+  }
+  config->stats =
+      stats_.scope<base::HttpCells>(cat("http.", stat_text(value.http.stat_prefix), "."));
+  if (value.http.inline_routes != nullptr) {
+    auto table = router::RouteTable::compile(*value.http.inline_routes, cluster_ids_, nullptr,
+                                             {.num_workers = options_.num_workers});
+    if (!table.ok()) {
+      return base::config_error(at, ".route_config.", base::message_of(table.status()));
+    }
+    const std::string name = cat("inline#", ++num_inline_);
+    config->route_slot_hold = route_slot(name);
+    put_routes(name, *std::move(table));
+    config->value.inline_routes.reset();
+  } else {
+    config->route_slot_hold = route_slot(value.http.rds_name);
+  }
+  config->route_slot = config->route_slot_hold->index;
+  return std::shared_ptr<const HttpConfig>(std::move(config));
+}
+
+absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> TablesBuilder::bind(
+    const ListenerValue& value) {
+  std::vector<std::shared_ptr<SocketSet>> sets;
+  if (!value.bind_to_port) return sets;
+  for (const base::Address& address : value.addresses) {
+    // Port 0 is the listener's own; other sockets are found again by whoever has the address.
+    const bool any_port = address.is_ip() && address.port() == 0;
+    const std::string key =
+        any_port ? cat(value.name, "@", address.to_string()) : address.to_string();
+    if (auto set = sockets_[key].lock()) {
+      sets.push_back(std::move(set));
+      continue;
+    }
+    net::ListenOptions options;
+    options.backlog = static_cast<int>(value.tcp_backlog);
+    options.reuse_port = value.reuse_port;
+    options.ipv6_only = !value.ipv4_compat;
+    options.unix_mode = value.unix_mode;
+    auto listening =
+        net::listen_for_workers(address, static_cast<int>(options_.num_workers), options);
+    if (!listening.ok()) return listening.status();
+    auto set = std::make_shared<SocketSet>();
+    set->address = (*listening)[0].local();
+    set->per_worker = *std::move(listening);
+    sockets_[key] = set;
+    sets.push_back(std::move(set));
+  }
+  return sets;
+}
+
+void TablesBuilder::remove_listener(std::string_view name) {
+  const auto it = listeners_.find(name);
+  if (it == listeners_.end()) return;
+  listeners_.erase(it);
+  changed_ = listeners_changed_ = true;
+}
+
+const ListenerEntry* TablesBuilder::listener(std::string_view name) const {
+  const auto it = listeners_.find(name);
+  return it == listeners_.end() ? nullptr : it->second.entry.get();
+}
+
+// ---- The next version.
+
+std::unique_ptr<const Tables> TablesBuilder::build() {
+  sweep_routes();
+  auto tables = std::make_unique<Tables>();
+  tables->version = ++version_;
+  for (const auto& change : cluster_changes_) tables->changed_clusters.push_back(change.first);
+  cluster_array_ = cluster_array_.with(cluster_changes_);
+  route_array_ = route_array_.with(route_changes_);
+  cluster_changes_.clear();
+  route_changes_.clear();
+  if (listeners_changed_) {
+    auto set = std::make_shared<ListenerSet>();
+    for (const auto& [name, part] : listeners_) set->listeners.push_back(part.entry);
+    listener_set_ = std::move(set);
+  }
+  if (names_changed_) {
+    auto names = std::make_shared<Tables::ClusterNames>();
+    for (const auto& [name, part] : clusters_) names->emplace(name, part.ref.id());
+    names_ = std::move(names);
+  }
+  changed_ = listeners_changed_ = names_changed_ = false;
+  tables->clusters = cluster_array_;
+  tables->routes = route_array_;
+  tables->listeners = listener_set_;
+  tables->cluster_names = names_;
+  return tables;
+}
+
+std::vector<TablesBuilder::ClusterRow> TablesBuilder::clusters() const {
+  std::vector<ClusterRow> rows;
+  for (const auto& [name, part] : clusters_) {
+    rows.push_back({part.entry.cluster, part.entry.endpoints});
+  }
+  return rows;
+}
+
+std::vector<std::shared_ptr<const ListenerEntry>> TablesBuilder::listeners() const {
+  std::vector<std::shared_ptr<const ListenerEntry>> rows;
+  for (const auto& [name, part] : listeners_) rows.push_back(part.entry);
+  return rows;
+}
+
+}  // namespace sluice::dataplane

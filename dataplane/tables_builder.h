@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/stats.h"
+#include "dataplane/listener.h"
+#include "dataplane/tables.h"
+#include "router/cluster_ids.h"
+#include "router/table.h"
+#include "upstream/cluster.h"
+
+namespace sluice::dataplane {
+
+class AccessLogFlusher;
+
+// TablesBuilder answers "what are the next tables?" It holds the current state of all clusters,
+// endpoints, routes and listeners as compiled parts, takes changes to them one by one, and makes an
+// immutable Tables of them that shares everything that did not change.
+//
+// Main only. A change either applies as a whole or is refused with an error that names the
+// resource, the field and the remedy; nothing that worked is lost by a refusal. build() costs what
+// changed since the last build (plus one pointer per 32 clusters). Sockets are bound when a
+// listener is put, so that a port that cannot be had refuses that listener and nothing else.
+class TablesBuilder {
+ public:
+  struct Options {
+    uint32_t num_workers = 1;
+  };
+  TablesBuilder(const Options& options, base::StatsStore& stats, AccessLogFlusher* flusher);
+  ~TablesBuilder();
+
+  // ---- Clusters. An EDS cluster is warming until its first put_endpoints().
+  absl::Status put_cluster(const upstream::ClusterValue& value);
+  void put_endpoints(std::string_view cluster, const upstream::EndpointsValue& value);
+  void remove_cluster(std::string_view name);
+  const upstream::ClusterEntry* cluster(std::string_view name) const;
+
+  // ---- Routes, by route configuration name. The table was compiled with cluster_ids(), in the
+  // compile pool if it is big. Put the listener first: a table that no listener and no session
+  // reads is dropped by the next build().
+  void put_routes(std::string_view name, std::shared_ptr<const router::RouteTable> table);
+  std::shared_ptr<const router::RouteTable> routes(std::string_view name) const;
+  router::ClusterIds& cluster_ids() noexcept { return cluster_ids_; }
+
+  // ---- Listeners. Compiles the chain and inline routes, opens access logs, binds.
+  absl::Status put_listener(const ListenerValue& value,
+                            std::vector<std::string>* warnings = nullptr);
+  void remove_listener(std::string_view name);
+  // Null: there is none. Addresses as bound.
+  const ListenerEntry* listener(std::string_view name) const;
+
+  bool changed() const noexcept { return changed_; }
+  // The next version, of everything put and removed so far.
+  std::unique_ptr<const Tables> build();
+  uint64_t version() const noexcept { return version_; }
+
+  struct ClusterRow {
+    std::shared_ptr<const upstream::Cluster> cluster;
+    std::shared_ptr<const upstream::EndpointSet> endpoints;
+  };
+  // For admin, by name.
+  std::vector<ClusterRow> clusters() const;
+  std::vector<std::shared_ptr<const ListenerEntry>> listeners() const;
+
+ private:
+  struct ClusterPart {
+    router::ClusterRef ref;  // keeps the slot
+    upstream::ClusterEntry entry;
+    std::shared_ptr<upstream::Breakers> breakers;
+    std::shared_ptr<base::StatScope> membership;
+    base::WorkerCells<base::MembershipCells> cells;
+  };
+  struct ListenerPart {
+    std::shared_ptr<const ListenerEntry> entry;
+  };
+
+  std::shared_ptr<const RouteSlot> route_slot(std::string_view name);
+  absl::StatusOr<std::shared_ptr<const HttpConfig>> compile_http(
+      const ListenerValue& value, const base::Address& bound, std::vector<std::string>* warnings);
+  absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> bind(const ListenerValue& value);
+  void touch_cluster(const ClusterPart& part);
+  void sweep_routes();
+
+  const Options options_;
+  base::StatsStore& stats_;
+  AccessLogFlusher* flusher_;
+  router::ClusterIds cluster_ids_;
+  std::map<std::string, ClusterPart, std::less<>> clusters_;
+  std::map<std::string, ListenerPart, std::less<>> listeners_;
+  struct RoutePart {
+    std::shared_ptr<const RouteSlot> slot;
+    std::shared_ptr<const router::RouteTable> table;
+  };
+  std::map<std::string, RoutePart, std::less<>> routes_;
+  std::vector<uint32_t> free_route_slots_;
+  uint32_t next_route_slot_ = 0;
+  uint64_t num_inline_ = 0;
+  // By requested address: sockets live as long as any listener or worker has them.
+  std::map<std::string, std::weak_ptr<SocketSet>> sockets_;
+
+  // Pending for the next build.
+  bool changed_ = true;
+  bool listeners_changed_ = true;
+  bool names_changed_ = true;
+  std::vector<std::pair<uint32_t, upstream::ClusterEntry>> cluster_changes_;
+  std::vector<std::pair<uint32_t, std::shared_ptr<const router::RouteTable>>> route_changes_;
+
+  // What the last build shared.
+  uint64_t version_ = 0;
+  base::PersistentArray<upstream::ClusterEntry> cluster_array_;
+  base::PersistentArray<std::shared_ptr<const router::RouteTable>> route_array_;
+  std::shared_ptr<const ListenerSet> listener_set_;
+  std::shared_ptr<const Tables::ClusterNames> names_;
+};
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,158 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/hazard.h"
+#include "base/lease.h"
+#include "base/random.h"
+#include "base/stat_groups.h"
+#include "dataplane/access_log.h"
+#include "dataplane/exchange.h"
+#include "dataplane/h1_session.h"
+#include "dataplane/tables.h"
+#include "net/listener_socket.h"
+#include "net/loop.h"
+
+namespace sluice::dataplane {
+
+// WorkerListener is one listener as one worker has it open: its sockets, its sessions, and what new
+// connections get. Worker-local.
+struct WorkerListener {
+  WorkerListener(Worker& w, const std::shared_ptr<SocketSet>& set);
+  Worker& worker;
+  std::shared_ptr<SocketSet> sockets;
+  std::unique_ptr<net::Acceptor> acceptor;  // null: draining
+  base::Lease<HttpConfig> config;
+  base::WorkerCells<base::ListenerCells> cells;
+  std::shared_ptr<base::WorkerCells<base::HttpCells>> http_cells;
+  net::List sessions;
+  uint32_t num_sessions = 0;
+  uint32_t buffer_limit_bytes = 1024 * 1024;
+  base::MonoNs draining_until = 0;
+  bool seen = false;  // while adopting
+};
+
+// Worker is one traffic thread: a loop, the adopted tables, sessions, pools, memory, statistics. It
+// shares nothing that it writes. Made on main; run() is its thread; everything else is called on
+// that thread, but for post-like calls marked so.
+class Worker {
+ public:
+  struct Options {
+    uint32_t index = 0;
+    uint32_t num_workers = 1;
+    base::Clock::Kind clock = base::Clock::Kind::kSystem;
+  };
+  // What the worker shares with main; all of it outlives the worker.
+  struct Shared {
+    base::Mailbox& main;
+    base::HazardDomain<Tables>& tables;
+    base::StatsStore& stats;
+    base::DropHook drop;        // destroys parts off the workers
+    base::DrainedHook reclaim;  // main: rescan the hazard slots
+    AccessLogFlusher* flusher = nullptr;
+    int64_t drain_ns = 600 * base::kNsPerSec;  // --drain-time-s
+  };
+
+  Worker(const Options& options, const Shared& shared);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void run();
+  // Any thread.
+  void stop() noexcept { loop_.stop(); }
+  net::Loop& loop() noexcept { return loop_; }
+  uint32_t index() const noexcept { return options_.index; }
+
+  // Stop accepting, tell sessions to finish. done() when the last one is gone.
+  void drain(int64_t within_ns) noexcept;
+  bool drained() const noexcept { return num_sessions_ == 0; }
+  // Closes everything; run() ends with it. For a worker that was never run, call it on main.
+  void close_all() noexcept;
+
+  // ---- For sessions and exchanges.
+  const Tables* tables() const noexcept { return reader_->current(); }
+  base::Pin<Tables> pin() noexcept { return reader_->pin(); }
+  base::BlockPool& blocks() noexcept { return blocks_; }
+  base::LeaseBook& leases() noexcept { return leases_; }
+  base::Random& random() noexcept { return random_; }
+  base::CostHistograms& costs() noexcept { return costs_; }  // any thread may read
+  base::TurnCells& cells() noexcept { return *cells_; }
+  WorkerAccessLog* access_log() noexcept { return access_log_.get(); }
+  // "Sun, 06 Nov 1994 08:49:37 GMT", of this second.
+  std::string_view date() noexcept;
+  uint64_t next_id() noexcept { return next_id_ += options_.num_workers; }
+
+  Exchange* take_exchange();
+  void give_exchange(Exchange* exchange) noexcept;
+  net::List& exchanges() noexcept { return exchanges_; }
+  UpstreamCluster& cluster(const upstream::ClusterEntry& entry);
+  void session_closed(H1Session& session) noexcept;
+  bool draining() const noexcept { return draining_; }
+  // A log line waits: the timer that hands it on must run.
+  void note_log_line() noexcept;
+
+  // For admin, by post: what there is now.
+  struct Census {
+    uint32_t sessions = 0;
+    uint32_t exchanges = 0;
+    uint64_t block_bytes_out = 0;
+    uint64_t block_bytes_free = 0;
+    uint64_t tables_version = 0;
+    net::LoopCounters loop;
+  };
+  Census census() const noexcept;
+
+ private:
+  friend struct WorkerListener;
+  void on_turn_begin() noexcept;
+  void adopt() noexcept;
+  void adopt_listeners() noexcept;
+  void adopt_clusters(uint64_t from_version) noexcept;
+  void retire_cluster(uint32_t slot) noexcept;
+  void drop_unused_clusters() noexcept;
+  void open_listener(const ListenerEntry& entry, const std::shared_ptr<SocketSet>& sockets);
+  void drain_listener(std::unique_ptr<WorkerListener> listener) noexcept;
+  void drop_empty_listeners() noexcept;
+  void on_second() noexcept;
+  void hand_over_old_exchanges() noexcept;
+  void on_accept(WorkerListener& listener, int fd, const sockaddr_storage& peer,
+                 socklen_t length) noexcept;
+  static void on_drained_version(void* self) noexcept;
+
+  Options options_;
+  Shared shared_;
+  base::BlockPool blocks_;  // before the loop: views of streams come from it
+  net::Loop loop_;
+  base::HazardDomain<Tables>::ReaderPtr reader_;
+  base::Nudge reclaim_nudge_;
+  base::LeaseBook leases_;
+  base::Random random_;
+  base::WorkerCells<base::TurnCells> cells_;
+  base::CostHistograms costs_;
+  std::unique_ptr<WorkerAccessLog> access_log_;
+  // Slot: router::ClusterId.
+  std::vector<std::unique_ptr<UpstreamCluster>> clusters_;
+  std::vector<std::unique_ptr<UpstreamCluster>> retired_clusters_;
+  std::vector<std::unique_ptr<WorkerListener>> listeners_;
+  std::vector<std::unique_ptr<WorkerListener>> draining_listeners_;
+  const ListenerSet* adopted_listeners_ = nullptr;
+  net::List exchanges_;                 // in use
+  std::vector<void*> spare_exchanges_;  // memory of exchanges, ready for the next
+  net::Call turn_begin_ = net::Call::of<&Worker::on_turn_begin>(this);
+  net::Timer second_ = net::Timer::of<&Worker::on_second>(this);
+  uint64_t adopted_version_ = 0;
+  uint64_t next_id_ = 0;
+  uint32_t num_sessions_ = 0;
+  bool draining_ = false;
+  base::MonoNs log_flushed_at_ = 0;
+  int64_t date_second_ = -1;
+  char date_[32] = {};
+};
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,420 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/credit.h"
+#include "base/lease.h"
+#include "base/random.h"
+#include "upstream/cluster.h"
+#include "upstream/h1_connection.h"
+#include "upstream/host.h"
+
+namespace sluice::upstream {
+
+// What a user of the pools brings: its place in a host's queue.
+struct PoolWaiter : public net::Link {};
+
+// What a worker lends to all its clusters.
+struct WorkerParts {
+  net::Loop& loop;
+  base::BlockPool& blocks;
+  base::LeaseBook& leases;
+  base::Random& random;
+};
+
+// ClusterState is one cluster as one worker knows it: which endpoints there are (the immutable set
+// is the tables'), its hosts with their pools, the balancer's cursor, and this worker's accounts
+// with the circuit breakers.
+//
+// Worker-local; made when the worker's first request for the cluster comes, so an idle cluster
+// costs nothing. bind() is called with the entry of the tables that the request runs with and does
+// something only when the set or the transport part is another one: cost grows with the number of
+// endpoints, once per push and worker. pick() and acquire() allocate nothing in steady state.
+// Balancing (architecture, section 3): round robin over the set's precomputed order from a random
+// start; least request by the power of two choices (or choice_count) over weighted random hosts,
+// compared by requests per weight, as this worker counts them; random by the alias table.
+// Pools (Envoy's rules): the most recently used idle connection first; else the request waits and a
+// connection is opened for it; a host without any connection gets one even above the breaker. When
+// connecting fails, all that waits for the host fails with it.
+template <class User>
+class ClusterState {
+ public:
+  using HostT = Host<User>;
+  using Connection = H1Connection<User>;
+
+  ClusterState(const WorkerParts& parts, const std::shared_ptr<const Cluster>& cluster)
+      : parts_(parts),
+        cursor_(static_cast<uint32_t>(parts.random.next())),
+        cells_(cluster->stats),
+        scope_(cluster->stats.get()) {
+    breakers_ = parts.leases.take(std::shared_ptr<const Breakers>(cluster->breakers));
+    auto& shared = const_cast<Breakers&>(*breakers_);
+    accounts_[0] = std::make_unique<Accounts>(shared.normal);
+    accounts_[1] = std::make_unique<Accounts>(shared.high);
+  }
+  ClusterState(const ClusterState&) = delete;
+  ClusterState& operator=(const ClusterState&) = delete;
+  ~ClusterState() { drop_all(); }
+
+  struct Accounts {
+    explicit Accounts(Breaker& b)
+        : connections(b.connections),
+          pending(b.pending),
+          requests(b.requests),
+          retries(b.retries) {}
+    base::WorkerCredit connections, pending, requests, retries;
+  };
+  base::ClusterCells& cells() noexcept { return *cells_; }
+  // Tells clusters of the same slot apart: a name keeps its scope, another name has another.
+  const base::StatScope* scope() const noexcept { return scope_; }
+  // Exchanges that refer to this object.
+  void add_user() noexcept { ++num_users_; }
+  void drop_user() noexcept { --num_users_; }
+  Accounts& accounts(uint8_t priority) noexcept { return *accounts_[priority != 0]; }
+
+  void bind(const ClusterEntry& entry) {
+    if (entry.endpoints->serial() == set_serial_ &&
+        entry.cluster->transport->serial == transport_serial_) [[likely]] {
+      return;
+    }
+    rebind(entry);
+  }
+
+  // Null: no endpoint is eligible.
+  HostT* pick(const ClusterEntry& entry) {
+    const EndpointSet& set = *entry.endpoints;
+    const EndpointSet::Tier* tier = set.tier(parts_.random);
+    if (tier == nullptr || tier->hosts.empty()) return nullptr;
+    uint32_t index;
+    switch (entry.cluster->value.balancer) {
+      case ClusterValue::Balancer::kRoundRobin: {
+        const auto& order = tier->in_turn();
+        if (++cursor_ >= order.size()) cursor_ %= static_cast<uint32_t>(order.size());
+        index = order[cursor_];
+        break;
+      }
+      case ClusterValue::Balancer::kLeastRequest:
+        index = pick_least(*tier, entry);
+        break;
+      default:
+        index = tier->weighted_random(parts_.random);
+        break;
+    }
+    HostT* host = by_index_[index];
+    return host != nullptr ? host : open_host(index, entry);
+  }
+
+  // Gets `user` a connection to `host`: either calls user->on_pool_ready(connection) before it
+  // returns, or queues the user, which then gets on_pool_ready() or on_pool_failed(reason, fault,
+  // error) later, or leaves by unlinking itself and calling forget(). A reason other than kNone:
+  // refused, nothing was queued.
+  base::Reason acquire(HostT& host, User* user, uint8_t priority);
+  // The user gives up waiting.
+  void forget(HostT& host, User* user) noexcept {
+    user->unlink();
+    --host.num_pending;
+    cells_->upstream_rq_pending_active.sub();
+    user->set_pending_credit({});
+  }
+
+  void hold(HostT& host) noexcept {
+    ++host.holds;
+    ++host.active_requests;
+  }
+  void unhold(HostT& host) noexcept {
+    --host.active_requests;
+    if (--host.holds == 0 && host.removed) drop_if_unused(host);
+  }
+
+  // The cluster is gone from the tables, or the worker ends: no more connections are kept.
+  void drop_all() noexcept;
+  bool unused() const noexcept { return hosts_.empty() && retired_.empty() && num_users_ == 0; }
+
+  uint32_t num_connections() const noexcept { return num_connections_; }
+  const auto& hosts() const noexcept { return hosts_; }
+
+ private:
+  friend class H1Connection<User>;
+
+  // From connections.
+  void on_connected(Connection& c) noexcept;
+  void on_connect_failed(Connection& c, base::Reason reason) noexcept;
+  void on_idle(Connection& c) noexcept;
+  void on_closed(Connection& c) noexcept;
+
+  void rebind(const ClusterEntry& entry);
+  HostT* open_host(uint32_t index, const ClusterEntry& entry);
+  uint32_t pick_least(const EndpointSet::Tier& tier, const ClusterEntry& entry) noexcept;
+  bool open_connection(HostT& host, uint8_t priority);
+  void serve(Connection& c) noexcept;
+  void give(Connection& c, net::Link* waiter) noexcept;
+  void remove_host(HostT& host) noexcept;
+  void drop_if_unused(HostT& host) noexcept;
+  void unlink_idle(Connection& c) noexcept;
+  void close_idle(HostT& host) noexcept {
+    while (host.idle != nullptr) host.idle->close();
+  }
+
+  uint64_t set_serial_ = 0;
+  uint64_t transport_serial_ = 0;
+  std::vector<HostT*> by_index_;
+  WorkerParts parts_;
+  uint32_t cursor_;
+  uint32_t num_connections_ = 0;
+  uint32_t num_users_ = 0;
+  base::WorkerCells<base::ClusterCells> cells_;
+  const base::StatScope* scope_;
+  std::unique_ptr<Accounts> accounts_[2];
+  base::Lease<Breakers> breakers_;
+  absl::flat_hash_map<base::Address, std::unique_ptr<HostT>> hosts_;
+  std::vector<std::unique_ptr<HostT>> retired_;  // removed, but still in use
+  uint64_t generation_ = 0;
+};
+
+template <class User>
+void ClusterState<User>::rebind(const ClusterEntry& entry) {
+  const auto& endpoints = entry.endpoints->endpoints();
+  const bool new_transport = entry.cluster->transport->serial != transport_serial_;
+  set_serial_ = entry.endpoints->serial();
+  transport_serial_ = entry.cluster->transport->serial;
+  by_index_.assign(endpoints.size(), nullptr);
+  ++generation_;
+  if (!new_transport) {
+    for (uint32_t i = 0; i < endpoints.size(); ++i) {
+      const auto it = hosts_.find(endpoints[i].address);
+      if (it == hosts_.end()) continue;
+      by_index_[i] = it->second.get();
+      it->second->generation = generation_;
+    }
+  }
+  std::vector<base::Address> gone;
+  for (const auto& [address, host] : hosts_) {
+    if (host->generation != generation_) gone.push_back(address);
+  }
+  for (const base::Address& address : gone) {
+    auto node = hosts_.extract(address);
+    HostT& host = *node.mapped();
+    retired_.push_back(std::move(node.mapped()));
+    remove_host(host);
+  }
+}
+
+template <class User>
+auto ClusterState<User>::open_host(uint32_t index, const ClusterEntry& entry) -> HostT* {
+  const Endpoint& endpoint = entry.endpoints->endpoints()[index];
+  auto host = std::make_unique<HostT>();
+  host->cluster = this;
+  host->transport = parts_.leases.take(entry.cluster->transport);
+  host->address = endpoint.address;
+  host->address_text = endpoint.address_text;
+  host->hostname = endpoint.hostname;
+  host->generation = generation_;
+  by_index_[index] = host.get();
+  return (hosts_[endpoint.address] = std::move(host)).get();
+}
+
+template <class User>
+uint32_t ClusterState<User>::pick_least(const EndpointSet::Tier& tier,
+                                        const ClusterEntry& entry) noexcept {
+  const auto& endpoints = entry.endpoints->endpoints();
+  uint32_t best = tier.weighted_random(parts_.random);
+  const auto load = [&](uint32_t i) {
+    return by_index_[i] == nullptr ? uint64_t{0} : uint64_t{by_index_[i]->active_requests};
+  };
+  for (uint32_t n = 1; n < entry.cluster->value.choice_count; ++n) {
+    const uint32_t other = tier.weighted_random(parts_.random);
+    if (load(other) * endpoints[best].weight < load(best) * endpoints[other].weight) best = other;
+  }
+  return best;
+}
+
+template <class User>
+base::Reason ClusterState<User>::acquire(HostT& host, User* user, uint8_t priority) {
+  while (host.idle != nullptr) {
+    Connection& c = *host.idle;
+    if (c.stream().peer_closed() || c.stream().readable()) {
+      c.close();
+      continue;
+    }
+    unlink_idle(c);
+    user->on_pool_ready(c);
+    return base::Reason::kNone;
+  }
+  base::Credit pending(accounts(priority).pending);
+  if (!pending) {
+    cells_->upstream_rq_pending_overflow.add();
+    return base::Reason::kOverflowPending;
+  }
+  cells_->upstream_rq_pending_total.add();
+  cells_->upstream_rq_pending_active.add();
+  user->set_pending_credit(std::move(pending));
+  host.pending.push_back(*user);
+  ++host.num_pending;
+  if (host.num_connecting < host.num_pending) {
+    if (!open_connection(host, priority) && host.num_connections == 0) {
+      forget(host, user);
+      return base::Reason::kUpstreamConnectFailed;
+    }
+  }
+  return base::Reason::kNone;
+}
+
+template <class User>
+bool ClusterState<User>::open_connection(HostT& host, uint8_t priority) {
+  base::Credit credit(accounts(priority).connections);
+  if (!credit) {
+    cells_->upstream_cx_overflow.add();
+    if (host.num_connections > 0) return false;  // waits for one of those there are
+  }
+  auto* c = new Connection(host, parts_.loop, parts_.blocks);
+  ++host.num_connections;
+  ++host.num_connecting;
+  ++num_connections_;
+  host.connections.push_back(*c);
+  cells_->upstream_cx_total.add();
+  cells_->upstream_cx_http1_total.add();
+  cells_->upstream_cx_active.add();
+  if (c->connect(std::move(credit))) return true;
+  cells_->upstream_cx_connect_fail.add();
+  --host.num_connecting;
+  c->phase_ = Connection::Phase::kHead;
+  c->close();
+  return false;
+}
+
+template <class User>
+void ClusterState<User>::serve(Connection& c) noexcept {
+  net::Link* first = c.host().pending.pop();
+  if (first == nullptr) {
+    c.become_idle();
+    return;
+  }
+  give(c, first);
+}
+
+// A waiting user gets its connection.
+template <class User>
+void ClusterState<User>::give(Connection& c, net::Link* waiter) noexcept {
+  --c.host().num_pending;
+  cells_->upstream_rq_pending_active.sub();
+  User* user = static_cast<User*>(static_cast<PoolWaiter*>(waiter));
+  user->set_pending_credit({});
+  user->on_pool_ready(c);
+}
+
+template <class User>
+void ClusterState<User>::on_connected(Connection& c) noexcept {
+  --c.host().num_connecting;
+  c.phase_ = Connection::Phase::kHead;
+  cells_->upstream_cx_connect_ms.add(
+      static_cast<uint64_t>(parts_.loop.now() - c.connect_started()));
+  serve(c);
+}
+
+template <class User>
+void ClusterState<User>::on_connect_failed(Connection& c, base::Reason reason) noexcept {
+  HostT& host = c.host();
+  --host.num_connecting;
+  cells_->upstream_cx_connect_fail.add();
+  if (reason == base::Reason::kUpstreamConnectTimeout) cells_->upstream_cx_connect_timeout.add();
+  const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
+  const int error = c.stream().error();
+  c.phase_ = Connection::Phase::kHead;
+  net::List failed;
+  failed.take(host.pending);
+  host.num_pending = 0;
+  ++host.holds;
+  c.close();
+  while (net::Link* link = failed.pop()) {
+    User* user = static_cast<User*>(static_cast<PoolWaiter*>(link));
+    cells_->upstream_rq_pending_active.sub();
+    user->set_pending_credit({});
+    user->on_pool_failed(reason, fault, error);
+  }
+  --host.holds;
+  drop_if_unused(host);
+}
+
+template <class User>
+void ClusterState<User>::on_idle(Connection& c) noexcept {
+  HostT& host = c.host();
+  if (net::Link* first = host.pending.pop()) {
+    c.phase_ = Connection::Phase::kHead;
+    give(c, first);
+    return;
+  }
+  c.previous_idle_ = nullptr;
+  c.next_idle_ = host.idle;
+  if (host.idle != nullptr) host.idle->previous_idle_ = &c;
+  host.idle = &c;
+  ++host.num_idle;
+}
+
+template <class User>
+void ClusterState<User>::unlink_idle(Connection& c) noexcept {
+  HostT& host = c.host();
+  (c.previous_idle_ == nullptr ? host.idle : c.previous_idle_->next_idle_) = c.next_idle_;
+  if (c.next_idle_ != nullptr) c.next_idle_->previous_idle_ = c.previous_idle_;
+  c.next_idle_ = c.previous_idle_ = nullptr;
+  c.phase_ = Connection::Phase::kHead;
+  --host.num_idle;
+}
+
+template <class User>
+void ClusterState<User>::on_closed(Connection& c) noexcept {
+  HostT& host = c.host();
+  if (c.phase_ == Connection::Phase::kIdle) unlink_idle(c);
+  if (c.phase_ == Connection::Phase::kConnecting) --host.num_connecting;
+  c.credit_.reset();
+  c.unlink();
+  cells_->upstream_cx_active.sub();
+  cells_->upstream_cx_destroy.add();
+  cells_->upstream_cx_rx_bytes_total.add(c.stream_.bytes_received());
+  cells_->upstream_cx_tx_bytes_total.add(c.stream_.bytes_sent());
+  --host.num_connections;
+  --num_connections_;
+  if (host.removed) {
+    drop_if_unused(host);
+  } else if (host.num_pending > host.num_connecting) {
+    open_connection(host, 0);
+  }
+}
+
+template <class User>
+void ClusterState<User>::remove_host(HostT& host) noexcept {
+  host.removed = true;
+  close_idle(host);
+  drop_if_unused(host);
+}
+
+template <class User>
+void ClusterState<User>::drop_if_unused(HostT& host) noexcept {
+  if (!host.removed || host.holds != 0 || host.num_connections != 0 || host.num_pending != 0) {
+    return;
+  }
+  for (size_t i = 0; i < retired_.size(); ++i) {
+    if (retired_[i].get() != &host) continue;
+    std::swap(retired_[i], retired_.back());
+    retired_.pop_back();
+    return;
+  }
+}
+
+template <class User>
+void ClusterState<User>::drop_all() noexcept {
+  set_serial_ = transport_serial_ = 0;
+  by_index_.clear();
+  std::vector<base::Address> all;
+  for (const auto& [address, host] : hosts_) all.push_back(address);
+  for (const base::Address& address : all) {
+    auto node = hosts_.extract(address);
+    HostT& host = *node.mapped();
+    retired_.push_back(std::move(node.mapped()));
+    remove_host(host);
+  }
+}
+
+}  // namespace sluice::upstream
