@@ -63,7 +63,8 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(sluice_flags INTERFACE -O2 -g1 -fstack-protector-strong
     -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
   target_compile_definitions(sluice_flags INTERFACE NDEBUG)
-  target_link_options(sluice_flags INTERFACE -Wl,-z,relro,-z,now -Wl,--gc-sections)
+  target_link_options(sluice_flags INTERFACE -Wl,-z,relro,-z,now -Wl,--gc-sections
+    -static-libstdc++ -static-libgcc)
   target_compile_options(sluice_flags INTERFACE -ffunction-sections -fdata-sections)
 else()
   target_compile_options(sluice_flags INTERFACE -O1 -g)
