@@ -13,13 +13,17 @@ missing_packages() {
 as_root() {
   if [[ $(id -u) == 0 ]]; then
     "$@"
-  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    sudo -n "$@"
   else
-    echo "setup: this needs root, and sudo without a password is not there. Run as root:" >&2
-    echo "  $*" >&2
-    return 1
+    sudo -n "$@"
   fi
+}
+
+require_root() {
+  [[ $(id -u) == 0 ]] && return 0
+  command -v sudo >/dev/null && sudo -n true 2>/dev/null && return 0
+  echo "setup: not root, and no sudo without a password. As root, run scripts/setup, or:" >&2
+  echo "  apt-get install --no-install-recommends $*" >&2
+  return 1
 }
 
 require_debian_12() {
@@ -36,6 +40,7 @@ require_debian_12() {
 # scripts while apt runs, unless the machine has such a file already.
 install_packages() {
   require_debian_12 "$@"
+  require_root "$@"
   echo "setup: installing: $*"
   local policy=/usr/sbin/policy-rc.d ours=
   if [[ ! -e $policy ]]; then
@@ -59,7 +64,7 @@ unpack_package() {
   local name=$1 to=$2 work
   work=$(mktemp -d)
   chmod 755 "$work"
-  (cd "$work" && apt-get -qq download "$name") || {
+  (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$name") || {
     echo "setup: cannot download $name" >&2
     return 1
   }
