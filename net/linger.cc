@@ -24,6 +24,7 @@ void LingerSet::adopt(Stream& from, Linger mode, int64_t patience_ns) noexcept {
     ++num_free_;
     return;
   }
+  node->stream.own_waiting_bytes(pool_);
   open_.push_back(*node);
   ++num_open_;
   node->mode = mode;

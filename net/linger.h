@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/buffer.h"
 #include "net/loop.h"
 #include "net/stream.h"
 #include "net/timer.h"
@@ -51,6 +52,8 @@ class LingerSet {
   void finish(Node& node) noexcept;
 
   Loop& loop_;
+  base::BlockPool
+      pool_;  // for waiting bytes that were borrowed from the owner; outlives the streams
   List open_;
   List free_;
   uint64_t num_open_ = 0;

@@ -246,7 +246,14 @@ bool Acceptor::on_accept_error(int error) noexcept {
       return false;
     case EMFILE:
     case ENFILE:
-      if (close_one_with_reserve()) return true;
+      switch (close_one_with_reserve()) {
+        case Excess::kClosed:
+          return true;
+        case Excess::kNone:
+          return false;
+        case Excess::kStuck:
+          break;
+      }
       [[fallthrough]];
     case ENOBUFS:
     case ENOMEM:
@@ -265,17 +272,21 @@ bool Acceptor::on_accept_error(int error) noexcept {
   }
 }
 
-bool Acceptor::close_one_with_reserve() noexcept {
+// Without a free descriptor accept4() says EMFILE even where nobody waits: only this tells the two
+// apart.
+Acceptor::Excess Acceptor::close_one_with_reserve() noexcept {
   int& reserve = loop_.reserve_fd();
   if (reserve >= 0) ::close(reserve);
   const int fd = ::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
-  const bool empty = fd < 0 && errno == EAGAIN;
+  const Excess result = fd >= 0           ? Excess::kClosed
+                        : errno == EAGAIN ? Excess::kNone
+                                          : Excess::kStuck;
   if (fd >= 0) {
     ::close(fd);
     ++counters_.refused_no_fd;
   }
   reserve = eventfd(0, EFD_CLOEXEC);
-  return fd >= 0 || empty;  // empty: the next accept4 says so
+  return result;
 }
 
 }  // namespace sluice::net

@@ -92,10 +92,12 @@ class Acceptor : private EventTarget {
   ListenSocket release() noexcept;
 
  private:
+  enum class Excess : uint8_t { kClosed, kNone, kStuck };
+
   static void on_ready(EventTarget* self, uint32_t events) noexcept;
   void accept_some() noexcept;
   bool on_accept_error(int error) noexcept;
-  bool close_one_with_reserve() noexcept;
+  Excess close_one_with_reserve() noexcept;
 
   Loop& loop_;
   ListenSocket socket_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <cstring>
 
 #include "net/linger.h"
 
@@ -315,6 +316,30 @@ bool Stream::flush() noexcept {
     mark_dirty();
   }
   return true;
+}
+
+void Stream::own_waiting_bytes(base::BlockPool& pool) {
+  bool borrows = false;
+  out_.for_each([&](const base::View& view) { borrows |= !view.block; });
+  if (!borrows) return;
+  base::Chain owned;
+  base::BlockRef block;
+  while (!out_.empty()) {
+    base::View view = out_.front();
+    if (view.block) {
+      out_.drain(view.size);
+      owned.append(std::move(view));
+      continue;
+    }
+    if (!block || block->room() == 0) block = base::BlockRef::adopt(pool.get_small());
+    const uint32_t size = std::min(view.size, block->room());
+    std::memcpy(block->tail(), view.data, size);
+    owned.append(base::View(block->tail(), size, block));
+    block->fill(size);
+    base::copies().head_bytes += size;
+    out_.drain(size);
+  }
+  out_ = std::move(owned);
 }
 
 void Stream::want_flushed() noexcept {

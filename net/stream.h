@@ -111,7 +111,8 @@ class Stream : private EventTarget {
     if (readable_) loop_->again(again_);
   }
 
-  // Queues; written at the end of the turn. Bytes without a block must live until then and beyond.
+  // Queues; written at the end of the turn. Bytes without a block must live until they are written,
+  // see own_waiting_bytes(), or until the stream is closed.
   void write(base::Chain&& bytes) {
     out_.append(std::move(bytes));
     mark_dirty();
@@ -134,6 +135,10 @@ class Stream : private EventTarget {
     low_ = low;
     high_ = high;
   }
+  // Copies what waits without a block into blocks of `pool`, for an owner whose arena ends while a
+  // slow peer keeps it waiting. Costs a walk of what waits, which is mostly nothing: the arena may
+  // go as soon as buffered() is 0.
+  void own_waiting_bytes(base::BlockPool& pool);
   // kFlushed when nothing waits any more (in the next turn if nothing does now).
   void want_flushed() noexcept;
   uint64_t bytes_received() const noexcept { return bytes_received_; }
