@@ -27,12 +27,11 @@ struct HistogramBuckets {
     if (ns < (uint64_t{1} << kFirstOctave)) return 0;
     const auto octave = static_cast<uint32_t>(std::bit_width(ns)) - 1;
     if (octave >= kFirstOctave + kNumOctaves) return kCount - 1;
-    // The 24 bits below the leading one.
-    const auto mantissa = static_cast<uint32_t>((ns << (63 - octave)) >> 39) & 0xFFFFFF;
-    const uint32_t half = mantissa >> 23;
-    const uint64_t rest = mantissa & 0x7FFFFF;
-    const uint32_t sub = half == 0 ? static_cast<uint32_t>((rest * kLower) >> 23)
-                                   : kLower + static_cast<uint32_t>((rest * kUpper) >> 23);
+    const uint32_t half_bits = octave - 1;
+    const uint64_t rest = ns & ((uint64_t{1} << half_bits) - 1);
+    const bool upper = (ns >> half_bits & 1) != 0;
+    const auto sub = static_cast<uint32_t>((rest * (upper ? kUpper : kLower)) >> half_bits) +
+                     (upper ? kLower : 0);
     return 1 + (octave - kFirstOctave) * kPerOctave + sub;
   }
   // Smallest value of a bucket; of kCount: the end of the range.

@@ -1,0 +1,173 @@
+#include "base/stats.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/stamps.h"
+#include "base/stat_groups.h"
+
+namespace sluice::base {
+namespace {
+
+std::vector<std::string> names_of(const StatsStore& store) {
+  std::vector<std::string> names;
+  StatsStore::Visitor visitor;
+  visitor.counter = [&](std::string_view n, uint64_t) { names.emplace_back(n); };
+  visitor.gauge = [&](std::string_view n, int64_t) { names.emplace_back(n); };
+  visitor.histogram = [&](std::string_view n, const HistogramSnapshot&) { names.emplace_back(n); };
+  store.visit(visitor);
+  return names;
+}
+
+TEST(StatGroup, TablesAreSortedAndFitTheirStruct) {
+  for (const StatGroup* group :
+       {&ClusterCells::kGroup, &MembershipCells::kGroup, &HttpCells::kGroup, &ListenerCells::kGroup,
+        &ListenerHttpCells::kGroup, &FilesystemCells::kGroup, &TurnCells::kGroup,
+        &CostHistograms::kGroup}) {
+    SCOPED_TRACE(group->name);
+    ASSERT_FALSE(group->rows.empty());
+    size_t bytes = 0;
+    for (size_t i = 0; i < group->rows.size(); ++i) {
+      const StatRow& row = group->rows[i];
+      if (i > 0) {
+        EXPECT_LT(group->rows[i - 1].name, row.name);
+      }
+      bytes += row.kind == StatKind::kHistogram ? sizeof(Histogram) : sizeof(Cell);
+      EXPECT_LT(row.offset, group->bytes);
+    }
+    EXPECT_EQ(bytes, group->bytes);  // every member has its row
+  }
+}
+
+TEST(StatsStore, SumsWorkersAndForgetsNoneThatEnded) {
+  StatsStore store;
+  const auto scope = store.scope<ClusterCells>("cluster.a.");
+  WorkerCells<ClusterCells> first(scope);
+  first->upstream_rq_total.add(3);
+  {
+    WorkerCells<ClusterCells> second(scope);
+    second->upstream_rq_total.add(4);
+    second->upstream_rq_time.add(1000);
+    EXPECT_EQ(scope->num_blocks(), 2u);
+  }
+  EXPECT_EQ(store.value("cluster.a.upstream_rq_total"), 7u);
+  EXPECT_EQ(store.value("cluster.a.upstream_rq_time"), 1u);
+  WorkerCells<ClusterCells> third(scope);  // goes on with what the second left
+  third->upstream_rq_total.add();
+  EXPECT_EQ(scope->num_blocks(), 2u);
+  EXPECT_EQ(store.value("cluster.a.upstream_rq_total"), 8u);
+}
+
+TEST(StatsStore, UnusedScopeHasNoCellsButItsNames) {
+  StatsStore store;
+  const auto scope = store.scope<ListenerHttpCells>("listener.x.http.y.");
+  EXPECT_EQ(scope->num_blocks(), 0u);
+  EXPECT_THAT(names_of(store), testing::Contains("listener.x.http.y.downstream_rq_2xx"));
+  EXPECT_EQ(store.value("listener.x.http.y.downstream_rq_2xx"), 0u);
+}
+
+TEST(StatsStore, SameNameIsTheSameScopeUntilNobodyKeepsIt) {
+  StatsStore store;
+  auto scope = store.scope<ClusterCells>("cluster.a.");
+  EXPECT_EQ(store.scope<ClusterCells>("cluster.a."), scope);
+  EXPECT_NE(static_cast<const void*>(store.scope<MembershipCells>("cluster.a.").get()),
+            static_cast<const void*>(scope.get()));
+  store.sweep();
+  EXPECT_EQ(store.num_scopes(), 1u);  // the membership went, this one is kept
+  WorkerCells<ClusterCells> cells(scope);
+  scope.reset();
+  store.sweep();
+  EXPECT_EQ(store.num_scopes(), 1u);  // a worker still uses it
+  cells = WorkerCells<ClusterCells>();
+  store.sweep();
+  EXPECT_EQ(store.num_scopes(), 0u);
+  EXPECT_TRUE(names_of(store).empty());
+}
+
+TEST(StatsStore, VisitsByPrefixThenName) {
+  StatsStore store;
+  const auto b = store.scope<TurnCells>("b.");
+  const auto a = store.scope<TurnCells>("a.");
+  std::vector<std::string> names = names_of(store);
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+  EXPECT_EQ(names.front(), "a.accept_failed");
+}
+
+TEST(StatsStore, GaugeOfTwoWorkersMayBeNegativeInOne) {
+  StatsStore store;
+  const auto scope = store.scope<HttpCells>("http.in.");
+  WorkerCells<HttpCells> one(scope), other(scope);
+  one->downstream_cx_active.add(5);
+  other->downstream_cx_active.sub(2);
+  EXPECT_EQ(store.value("http.in.downstream_cx_active"), 3u);
+}
+
+TEST(StatsStore, CountsByStatusClass) {
+  struct Row {
+    uint16_t status;
+    const char* name;
+  };
+  for (const Row& row :
+       {Row{100, "1xx"}, Row{204, "2xx"}, Row{302, "3xx"}, Row{499, "4xx"}, Row{599, "5xx"}}) {
+    SCOPED_TRACE(row.status);
+    StatsStore store;
+    const auto http = store.scope<HttpCells>("h.");
+    const auto cluster = store.scope<ClusterCells>("c.");
+    WorkerCells<HttpCells> down(http);
+    WorkerCells<ClusterCells> up(cluster);
+    count_downstream(*down, row.status);
+    count_upstream(*up, row.status);
+    EXPECT_EQ(store.value(std::string("h.downstream_rq_") + row.name), 1u);
+    EXPECT_EQ(store.value(std::string("c.upstream_rq_") + row.name), 1u);
+    EXPECT_EQ(store.value("h.downstream_rq_completed"), 1u);
+  }
+  StatsStore store;
+  const auto scope = store.scope<ClusterCells>("c.");
+  WorkerCells<ClusterCells> up(scope);
+  count_upstream(*up, 0);
+  count_upstream(*up, 700);
+  EXPECT_EQ(store.value("c.upstream_rq_unknown"), 2u);
+}
+
+// Workers come and go while main reads: nothing is lost, sums never go down.
+TEST(StatsStore, ThreadsCountWhileMainReads) {
+  StatsStore store;
+  const auto scope = store.scope<TurnCells>("t.");
+  constexpr int kThreads = 4;
+  constexpr uint64_t kRounds = 200, kPerRound = 500;
+  std::atomic<int> running{kThreads};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (uint64_t r = 0; r < kRounds; ++r) {
+        WorkerCells<TurnCells> cells(scope);
+        for (uint64_t n = 0; n < kPerRound; ++n) {
+          cells->turns.add();
+          cells->table_adoption.add(100 + n);
+        }
+      }
+      running.fetch_sub(1);
+    });
+  }
+  uint64_t last = 0;
+  while (running.load() != 0) {
+    const uint64_t now = store.value("t.turns");
+    ASSERT_GE(now, last);
+    last = now;
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(store.value("t.turns"), kThreads * kRounds * kPerRound);
+  EXPECT_EQ(store.value("t.table_adoption"), kThreads * kRounds * kPerRound);
+  EXPECT_LE(scope->num_blocks(), size_t{kThreads});
+}
+
+}  // namespace
+}  // namespace sluice::base
