@@ -386,7 +386,9 @@ void ClusterState<User>::on_closed(Connection& c) noexcept {
 template <class User>
 void ClusterState<User>::remove_host(HostT& host) noexcept {
   host.removed = true;
+  ++host.holds;  // it must not go while its connections do
   close_idle(host);
+  --host.holds;
   drop_if_unused(host);
 }
 
