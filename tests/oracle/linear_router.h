@@ -21,8 +21,8 @@ struct LinearRequest {
   std::string method = "GET";
   std::string path = "/";
   std::string authority = "a";
-  std::string scheme;
-  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string scheme = "";
+  std::vector<std::pair<std::string, std::string>> headers = {};  // names in lower case
   bool grpc = false;
   bool tls = false;
   bool internal = false;
