@@ -50,7 +50,9 @@ void AdsStream::take_names(const Request& request, TypeState& state) {
     }
   }
   const bool empty = request.resource_names().empty();
-  state.wildcard = star || (empty && !state.named);
+  const bool wildcard = star || (empty && !state.named);
+  if (wildcard && !state.wildcard) state.new_names = true;
+  state.wildcard = wildcard;
   state.named = state.named || !empty;
   for (const std::string& name : state.names) {
     if (!state.sent_names.contains(name)) state.new_names = true;

@@ -121,14 +121,16 @@ absl::Status collect(const pb::Message& message, std::string_view file, Resource
 absl::StatusOr<ResourceSet> read_resources(std::string_view text, std::string_view file) {
   std::string content(text);
   const size_t start = first_content(content);
-  const bool list = start < content.size() && (content[start] == '-' || content[start] == '[');
-  if (list) {
-    const size_t line = start == 0 ? 0 : content.rfind('\n', start - 1) + 1;
-    content.insert(line == std::string::npos ? 0 : line, "resources:\n ");
-    // YAML wants what belongs to a key no further left than it: a list in column 0 may stay there.
-    if (content[start] != '[') content.erase((line == std::string::npos ? 0 : line) + 11, 1);
+  const bool flow_list = start < content.size() && content[start] == '[';
+  const bool block_list = start < content.size() && content[start] == '-';
+  if (flow_list) {
+    content.insert(start, "{resources: ");
+    content += "}";
+  } else if (block_list) {
+    const size_t newline = start == 0 ? std::string::npos : content.rfind('\n', start - 1);
+    content.insert(newline == std::string::npos ? 0 : newline + 1, "resources:\n");
   }
-  const auto lined = [&](const absl::Status& s) { return list ? one_line_up(s, file) : s; };
+  const auto lined = [&](const absl::Status& s) { return block_list ? one_line_up(s, file) : s; };
 
   auto document = xds::YamlDocument::parse(content, file);
   if (!document.ok()) return lined(document.status());
