@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks the include order of the folders and the only home of each third-party library.
 
-An include names its own folder or one before it in FOLDERS, by its path from the root. What comes
-after them (tools, tests, bench) may include any of them.
+An include names its own folder or one before it in FOLDERS, by its path from the root. tools may
+include all of them, tests and bench tools and each other, too.
 """
 
 import fnmatch
@@ -51,7 +51,7 @@ def library_problem(name, included):
 
 def order_problem(name, included):
     own, target = name.split("/")[0], included.split("/")[0]
-    if target in ON_TOP and own != target and not (own in ON_TOP and target == "tests"):
+    if target in ON_TOP and own != target and own not in ("tests", "bench"):
         return f"{included}: nothing includes {target}/"
     if own in FOLDERS and target in FOLDERS and FOLDERS.index(target) > FOLDERS.index(own):
         return f"{included}: {own}/ comes before {target}/"
