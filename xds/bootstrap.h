@@ -9,9 +9,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -91,6 +92,10 @@ struct Bootstrap {
   bool stats_flush_on_admin = false;
   std::string bytes;  // envoy.config.bootstrap.v3.Bootstrap, merged, for /config_dump
   Warnings warnings;
+  // "FILE:LINE:COL" of a field such as `static_resources.listeners[0].address`; empty: unknown. For
+  // messages about what is found out later (an address that cannot be bound). Keeps the text's
+  // tree.
+  std::function<std::string(std::string_view field_path)> locate;
 };
 
 absl::StatusOr<Bootstrap> load_bootstrap(const Flags& flags);

@@ -9,7 +9,7 @@
 // InvalidArgument, `listener "in": filter_chains[0].filters[0]...: problem: value; remedy`.
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -17,8 +17,11 @@
 #include "dataplane/values.h"
 #include "router/values.h"
 #include "upstream/values.h"
-#include "xds/resources.h"
 #include "xds/warnings.h"
+
+namespace sluice::router {
+class RouteTable;
+}
 
 namespace sluice::xds {
 
@@ -27,13 +30,10 @@ struct DecodeOptions {
   // Fields that our protos do not know (a newer control plane). Default: warn.
   bool reject_unknown_fields = false;
   bool ignore_unknown_fields = false;
-  // Defaults that the process gives to listeners.
-  std::string server_name = "sluice";
+  bool allow_unknown_static_fields = false;  // in the TypedStructs of static resources
+  // Where a field of this resource is written ("FILE:LINE:COL"; empty: unknown), for messages.
+  std::function<std::string(std::string_view field_path)> locate;
 };
-
-// What a decoded route configuration keeps so that the next version of it decodes only the virtual
-// hosts whose bytes changed; those that did not are the same objects. Opaque; copied freely.
-class RouteMemory;
 
 absl::StatusOr<dataplane::ListenerValue> decode_listener(std::string_view bytes,
                                                          std::string_view version,
@@ -47,13 +47,10 @@ absl::StatusOr<upstream::EndpointsValue> decode_endpoints(std::string_view bytes
                                                           std::string_view version,
                                                           const DecodeOptions& options,
                                                           Warnings* warnings);
-// `memory` may be null; it is read and replaced when decoding succeeds.
+// Virtual hosts that `previous` (may be null) knows by their digest are left out: compile() takes
+// them over. Duplicate domains and regular expressions are compile()'s to check.
 absl::StatusOr<router::RouteConfigValue> decode_routes(
     std::string_view bytes, std::string_view version, const DecodeOptions& options,
-    Warnings* warnings, std::shared_ptr<const RouteMemory>* memory = nullptr);
-
-// The name of a resource by its type, read from the wire without decoding the rest (`name`, or
-// `cluster_name` of endpoints). Empty: none, or not a message.
-std::string_view resource_name(Type type, std::string_view bytes) noexcept;
+    Warnings* warnings, const router::RouteTable* previous = nullptr);
 
 }  // namespace sluice::xds

@@ -31,7 +31,10 @@ class YamlDocument {
  public:
   struct Options {
     bool allow_unknown_fields = false;  // warn in place of an error
-    std::string path;                   // what field paths start with; usually empty
+    // An Any of a type that is not compiled in keeps its type and loses its content: for who
+    // refuses it later by its type. Else an error.
+    bool allow_unknown_types = false;
+    std::string path;  // what field paths start with; usually empty
   };
 
   // `file` names the text in messages. Empty text is an empty document (an empty message).

@@ -1,0 +1,160 @@
+#include <google/protobuf/struct.pb.h>
+
+#include <algorithm>
+
+#include "envoy/config/core/v3/substitution_format_string.pb.h"
+#include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
+#include "xds/decode_parts.h"
+
+namespace sluice::xds {
+namespace {
+
+using dataplane::AccessLogValue;
+using ::envoy::config::accesslog::v3::AccessLog;
+using ::envoy::config::accesslog::v3::AccessLogFilter;
+using ::envoy::config::accesslog::v3::ComparisonFilter;
+using ::envoy::extensions::access_loggers::file::v3::FileAccessLog;
+using ::envoy::extensions::access_loggers::stream::v3::StderrAccessLog;
+using ::envoy::extensions::access_loggers::stream::v3::StdoutAccessLog;
+using google::protobuf::Struct;
+using google::protobuf::Value;
+using Format = core::SubstitutionFormatString;
+
+absl::Status decode_json(const Context& context, const Path& at, const Struct& in,
+                         AccessLogValue* out) {
+  out->json = true;
+  for (const auto& [key, value] : in.fields()) {
+    switch (value.kind_case()) {
+      case Value::kStringValue:
+        out->json_format.emplace_back(key, value.string_value());
+        break;
+      case Value::kNumberValue:
+        out->json_format.emplace_back(key, base::cat(value.number_value()));
+        break;
+      case Value::kBoolValue:
+        out->json_format.emplace_back(key, value.bool_value() ? "true" : "false");
+        break;
+      case Value::kNullValue:
+        break;
+      default:
+        return context.error(Path(at, key),
+                             "nested objects and lists are not supported yet; write the keys at "
+                             "the top");
+    }
+  }
+  std::sort(out->json_format.begin(), out->json_format.end());
+  return absl::OkStatus();
+}
+
+absl::Status decode_format(const Context& context, const Path& at, const Format& in,
+                           AccessLogValue* out) {
+  out->omit_empty_values = in.omit_empty_values();
+  switch (in.format_case()) {
+    case Format::kTextFormat:
+      out->text_format = in.text_format();
+      return absl::OkStatus();
+    case Format::kJsonFormat:
+      return decode_json(context, Path(at, "json_format"), in.json_format(), out);
+    case Format::kTextFormatSource: {
+      auto text =
+          decode_data_source(context, Path(at, "text_format_source"), in.text_format_source());
+      if (!text.ok()) return text.status();
+      out->text_format = *std::move(text);
+      return absl::OkStatus();
+    }
+    default:
+      return absl::OkStatus();
+  }
+}
+
+absl::Status decode_file(const Context& context, const Path& at, const FileAccessLog& in,
+                         AccessLogValue* out) {
+  out->path = in.path();
+  if (in.path() == "/dev/stdout") out->sink = AccessLogValue::Sink::kStdout;
+  if (in.path() == "/dev/stderr") out->sink = AccessLogValue::Sink::kStderr;
+  switch (in.access_log_format_case()) {
+    case FileAccessLog::kFormat:
+      out->text_format = in.format();
+      return absl::OkStatus();
+    case FileAccessLog::kJsonFormat:
+      return decode_json(context, Path(at, "json_format"), in.json_format(), out);
+    case FileAccessLog::kTypedJsonFormat:
+      return decode_json(context, Path(at, "typed_json_format"), in.typed_json_format(), out);
+    case FileAccessLog::kLogFormat:
+      return decode_format(context, Path(at, "log_format"), in.log_format(), out);
+    default:
+      return absl::OkStatus();
+  }
+}
+
+// Filters decide what is logged and nothing else: one that we cannot follow logs too much.
+void decode_filter(const Context& context, const Path& at, const AccessLogFilter& in,
+                   AccessLogValue* out) {
+  if (!in.has_status_code_filter()) return;  // warned of by the support table
+  const ComparisonFilter& comparison = in.status_code_filter().comparison();
+  if (comparison.op() == ComparisonFilter::GE && comparison.value().default_value() <= 999) {
+    out->min_status = static_cast<uint16_t>(comparison.value().default_value());
+    return;
+  }
+  context.warn(at, "access log filter",
+               "only `GE` is supported yet for status codes: every request is logged");
+}
+
+template <typename Stream>
+absl::Status decode_stream(const Context& context, const Path& at, const google::protobuf::Any& any,
+                           AccessLogValue* out) {
+  auto in = context.unpack_as<Stream>(any, at);
+  if (!in.ok()) return in.status();
+  if (!in->has_log_format()) return absl::OkStatus();
+  const Path inside = Context::inside(any, at);
+  return decode_format(context, Path(inside, "log_format"), in->log_format(), out);
+}
+
+// False: not a logger that we have.
+absl::StatusOr<bool> decode_logger(const Context& context, const Path& at, const AccessLog& in,
+                                   AccessLogValue* out) {
+  const Path config(at, "typed_config");
+  const std::string type = context.type_of(in.typed_config());
+  absl::Status status;
+  if (type == FileAccessLog::descriptor()->full_name()) {
+    auto file = context.unpack_as<FileAccessLog>(in.typed_config(), config);
+    status = file.ok()
+                 ? decode_file(context, Context::inside(in.typed_config(), config), *file, out)
+                 : file.status();
+  } else if (type == StdoutAccessLog::descriptor()->full_name()) {
+    out->sink = AccessLogValue::Sink::kStdout;
+    status = decode_stream<StdoutAccessLog>(context, config, in.typed_config(), out);
+  } else if (type == StderrAccessLog::descriptor()->full_name()) {
+    out->sink = AccessLogValue::Sink::kStderr;
+    status = decode_stream<StderrAccessLog>(context, config, in.typed_config(), out);
+  } else if (type.empty()) {
+    return context.error(config,
+                         "is required; name a logger such as "
+                         "envoy.extensions.access_loggers.file.v3.FileAccessLog");
+  } else {
+    context.warn(config, type,
+                 base::cat("this access logger is not supported yet and writes nothing: ", type));
+    return false;
+  }
+  if (!status.ok()) return status;
+  return true;
+}
+
+}  // namespace
+
+absl::Status decode_access_logs(const Context& context, const Path& at,
+                                const Repeated<AccessLog>& in, std::vector<AccessLogValue>* out) {
+  for (int i = 0; i < in.size(); ++i) {
+    const Path here(at, "access_log", i);
+    AccessLogValue value;
+    auto known = decode_logger(context, here, in[i], &value);
+    if (!known.ok()) return known.status();
+    if (!*known) continue;
+    if (in[i].has_filter()) decode_filter(context, Path(here, "filter"), in[i].filter(), &value);
+    out->push_back(std::move(value));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::xds

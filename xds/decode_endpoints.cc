@@ -1,0 +1,155 @@
+#include "xds/decode_endpoints.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "absl/container/flat_hash_set.h"
+
+namespace sluice::xds {
+namespace {
+
+using upstream::EndpointsValue;
+using upstream::EndpointValue;
+using upstream::Health;
+using upstream::LocalityValue;
+
+Health health_of(core::HealthStatus in) {
+  switch (in) {
+    case core::HEALTHY:
+      return Health::kHealthy;
+    case core::UNHEALTHY:
+      return Health::kUnhealthy;
+    case core::DRAINING:
+      return Health::kDraining;
+    case core::TIMEOUT:
+      return Health::kTimeout;
+    case core::DEGRADED:
+      return Health::kDegraded;
+    default:
+      return Health::kUnknown;
+  }
+}
+
+// Sums per priority must fit in 32 bits, of localities and of endpoints (Envoy refuses more).
+class Weights {
+ public:
+  bool add(uint32_t priority, uint32_t weight) {
+    uint64_t& sum = sums_[priority];
+    sum += weight;
+    return sum <= UINT32_MAX;
+  }
+
+ private:
+  std::map<uint32_t, uint64_t> sums_;
+};
+
+absl::StatusOr<EndpointValue> decode_endpoint(const Context& context, const Path& at,
+                                              const endpoint::LbEndpoint& in) {
+  const Path here(at, "endpoint");
+  if (!in.endpoint().has_address()) return context.error(Path(here, "address"), "is required");
+  auto address = decode_address(context, Path(here, "address"), in.endpoint().address());
+  if (!address.ok()) return address.status();
+  EndpointValue out;
+  out.address = *std::move(address);
+  if (out.address.is_ip() && out.address.port() == 0) {
+    const Path place(here, "address");
+    const Path socket(place, "socket_address");
+    return context.error(Path(socket, "port_value"), "0 is not a port to connect to");
+  }
+  out.hostname = in.endpoint().hostname();
+  out.health = health_of(in.health_status());
+  if (in.has_load_balancing_weight()) out.weight = in.load_balancing_weight().value();
+  return out;
+}
+
+// Of hosts with the same address the first wins, as in Envoy.
+using Seen = absl::flat_hash_set<base::Address>;
+
+absl::Status decode_locality(const Context& context, const Path& at,
+                             const endpoint::LocalityLbEndpoints& in, Seen& seen, Weights& weights,
+                             LocalityValue* out) {
+  out->region = in.locality().region();
+  out->zone = in.locality().zone();
+  out->sub_zone = in.locality().sub_zone();
+  out->priority = in.priority();
+  out->weight = in.load_balancing_weight().value();
+  out->endpoints.reserve(static_cast<size_t>(in.lb_endpoints_size()));
+  for (int i = 0; i < in.lb_endpoints_size(); ++i) {
+    const Path here(at, "lb_endpoints", i);
+    auto endpoint = decode_endpoint(context, here, in.lb_endpoints(i));
+    if (!endpoint.ok()) return endpoint.status();
+    if (!seen.insert(endpoint->address).second) {
+      context.warn(here, "duplicate endpoint",
+                   base::cat("the endpoint is there already, the first counts: ",
+                             endpoint->address.to_string()));
+      continue;
+    }
+    if (!weights.add(out->priority, endpoint->weight)) {
+      return context.error(Path(here, "load_balancing_weight"), "the weights' sum of priority ",
+                           out->priority, " does not fit in 32 bits; use smaller weights");
+    }
+    out->endpoints.push_back(*std::move(endpoint));
+  }
+  return absl::OkStatus();
+}
+
+// A priority without endpoints is legal and always spills over, but rarely what was meant.
+void check_priorities(const Context& context, const Path& at, const EndpointsValue& value) {
+  uint32_t max = 0;
+  std::vector<bool> used(129);
+  for (const LocalityValue& locality : value.localities) {
+    used[locality.priority] = true;
+    max = std::max(max, locality.priority);
+  }
+  for (uint32_t p = 0; p < max; ++p) {
+    if (used[p]) continue;
+    context.warn(Path(at, "endpoints"), "gap in priorities",
+                 base::cat("no endpoints of priority ", p, ", which is below priority ", max));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<EndpointsValue> decode_load_assignment(const Context& context, const Path& at,
+                                                      const endpoint::ClusterLoadAssignment& in) {
+  EndpointsValue out;
+  out.cluster_name = in.cluster_name();
+  if (in.policy().has_overprovisioning_factor()) {
+    out.overprovisioning_factor_pct = in.policy().overprovisioning_factor().value();
+  }
+  Seen seen;
+  Weights endpoint_weights, locality_weights;
+  out.localities.resize(static_cast<size_t>(in.endpoints_size()));
+  for (int i = 0; i < in.endpoints_size(); ++i) {
+    const Path here(at, "endpoints", i);
+    LocalityValue& locality = out.localities[static_cast<size_t>(i)];
+    absl::Status s =
+        decode_locality(context, here, in.endpoints(i), seen, endpoint_weights, &locality);
+    if (!s.ok()) return s;
+    if (!locality_weights.add(locality.priority, locality.weight)) {
+      return context.error(Path(here, "load_balancing_weight"),
+                           "the localities' weights of priority ", locality.priority,
+                           " do not fit in 32 bits; use smaller weights");
+    }
+  }
+  check_priorities(context, at, out);
+  return out;
+}
+
+absl::StatusOr<EndpointsValue> decode_endpoints(std::string_view bytes, std::string_view version,
+                                                const DecodeOptions& options, Warnings* warnings) {
+  Context context(options, warnings, "endpoints");
+  const Path root;
+  endpoint::ClusterLoadAssignment in;
+  if (!parse_message(bytes, &in)) {
+    return context.error(root, "not a serialised ClusterLoadAssignment");
+  }
+  context.set_label(base::cat("endpoints \"", in.cluster_name(), "\""));
+  if (absl::Status s = context.check(in, root); !s.ok()) return s;
+  auto out = decode_load_assignment(context, root, in);
+  if (out.ok()) out->version = std::string(version);
+  return out;
+}
+
+}  // namespace sluice::xds

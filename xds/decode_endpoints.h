@@ -1,0 +1,17 @@
+// The decoder of endpoints, for decode.h and for clusters that carry theirs.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "upstream/values.h"
+#include "xds/decode_parts.h"
+
+namespace sluice::xds {
+
+namespace endpoint = ::envoy::config::endpoint::v3;
+
+// Checked by the caller.
+absl::StatusOr<upstream::EndpointsValue> decode_load_assignment(
+    const Context& context, const Path& at, const endpoint::ClusterLoadAssignment& in);
+
+}  // namespace sluice::xds

@@ -1,0 +1,71 @@
+// The parts that several decoders share: times, addresses, header edits, matchers.
+// Pure conversions; PGV and the support table were checked before (decode_context.h).
+#pragma once
+
+#include <google/protobuf/duration.pb.h>
+#include <google/protobuf/repeated_ptr_field.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/address.h"
+#include "dataplane/values.h"
+#include "envoy/config/accesslog/v3/accesslog.pb.h"
+#include "envoy/config/core/v3/address.pb.h"
+#include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/core/v3/config_source.pb.h"
+#include "envoy/type/matcher/v3/string.pb.h"
+#include "http/values.h"
+#include "router/values.h"
+#include "xds/decode_context.h"
+
+namespace sluice::xds {
+
+namespace core = ::envoy::config::core::v3;
+
+template <typename T>
+using Repeated = google::protobuf::RepeatedPtrField<T>;
+using Text = std::string_view;
+
+std::string lower_case(std::string_view text);
+
+// Negative and unrepresentable ones are errors.
+absl::Status decode_duration(const Context& context, const Path& at,
+                             const google::protobuf::Duration& in, std::chrono::nanoseconds* out);
+
+absl::StatusOr<base::Address> decode_address(const Context& context, const Path& at,
+                                             const core::Address& in);
+absl::StatusOr<base::Address> decode_socket_address(const Context& context, const Path& at,
+                                                    const core::SocketAddress& in);
+
+// `ads {}` with its initial_fetch_timeout; anything else is an error that says so.
+absl::Status decode_ads_source(const Context& context, const Path& at, const core::ConfigSource& in,
+                               std::chrono::nanoseconds* timeout);
+
+absl::StatusOr<http::HeaderMutation> decode_header(const Context& context, const Path& at,
+                                                   const core::HeaderValueOption& in);
+// `at` is the message that holds the lists; `add` and `remove` are the names of the fields.
+absl::Status decode_header_edits(const Context& context, const Path& at, std::string_view add_name,
+                                 const Repeated<core::HeaderValueOption>& add,
+                                 std::string_view remove_name, const Repeated<std::string>& remove,
+                                 router::HeaderEdits* out);
+
+absl::StatusOr<router::StringMatch> decode_string_match(
+    const Context& context, const Path& at, const ::envoy::type::matcher::v3::StringMatcher& in);
+
+// Inline text, or what a file or an environment variable holds.
+absl::StatusOr<std::string> decode_data_source(const Context& context, const Path& at,
+                                               const core::DataSource& in);
+
+// A transport socket that does nothing (raw_buffer); TLS is an error.
+absl::Status require_plaintext(const Context& context, const Path& at,
+                               const core::TransportSocket& in);
+
+// Appends to `out`; loggers that write elsewhere are left out with a warning.
+absl::Status decode_access_logs(const Context& context, const Path& at,
+                                const Repeated<::envoy::config::accesslog::v3::AccessLog>& in,
+                                std::vector<dataplane::AccessLogValue>* out);
+
+}  // namespace sluice::xds

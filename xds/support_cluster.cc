@@ -1,0 +1,118 @@
+#include "xds/support.h"
+
+namespace sluice::xds {
+
+std::span<const TypeSupport> cluster_support() {
+  static const std::vector<TypeSupport> kTable = {
+      {"envoy.config.cluster.v3.Cluster",
+       "name alt_stat_name type eds_cluster_config connect_timeout "
+       "per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection "
+       "circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options "
+       "typed_extension_protocol_options upstream_bind_config least_request_lb_config "
+       "round_robin_lb_config common_lb_config transport_socket upstream_connection_options "
+       "load_balancing_policy protocol_selection",
+       R"(
+health_checks: there are no active health checks yet: every endpoint counts as its health_status says, at once
+outlier_detection: no endpoint is ejected yet
+upstream_http_protocol_options: without TLS there is no SNI and no certificate to check
+dns_refresh_rate: for DNS clusters, which are refused
+dns_failure_refresh_rate: for DNS clusters, which are refused
+respect_dns_ttl: for DNS clusters, which are refused
+dns_lookup_family: for DNS clusters, which are refused
+dns_resolvers: for DNS clusters, which are refused
+use_tcp_for_dns_lookups: for DNS clusters, which are refused
+dns_resolution_config: for DNS clusters, which are refused
+typed_dns_resolver_config: for DNS clusters, which are refused
+wait_for_warm_on_init: start-up always waits, bounded by initial_fetch_timeout
+cleanup_interval: for clusters that forget hosts, which are refused
+ring_hash_lb_config: read only with lb_policy RING_HASH, which is refused
+maglev_lb_config: read only with lb_policy MAGLEV, which is refused
+original_dst_lb_config: read only with type ORIGINAL_DST, which is refused
+metadata: nothing here reads it
+close_connections_on_host_health_failure: there are no active health checks yet
+ignore_health_on_host_removal: hosts go when they are removed
+lrs_server: no load reports are sent yet
+lrs_report_endpoint_metrics: no load reports are sent yet
+track_timeout_budgets: statistics only
+track_cluster_stats: statistics only
+preconnect_policy: connections are opened when they are needed
+)"},
+      {"envoy.config.cluster.v3.Cluster.EdsClusterConfig", "eds_config service_name"},
+      {"envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", "", R"(
+slow_start_config: new endpoints get their full share at once
+)"},
+      {"envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", "choice_count", R"(
+active_request_bias: read only with different weights; the default, 1, is used
+slow_start_config: new endpoints get their full share at once
+)"},
+      {"envoy.config.cluster.v3.Cluster.CommonLbConfig",
+       "healthy_panic_threshold ignore_new_hosts_until_first_hc", R"(
+zone_aware_lb_config: zone-aware routing needs a local cluster
+update_merge_window: updates of one loop turn are merged
+close_connections_on_host_set_change: connections to hosts that stay are kept
+consistent_hashing_lb_config: balancers that hash are refused
+override_host_status: no filter overrides the host
+)"},
+      {"envoy.type.v3.Percent", "value"},
+      {"envoy.config.cluster.v3.LoadBalancingPolicy", "policies"},
+      {"envoy.config.cluster.v3.LoadBalancingPolicy.Policy", "typed_extension_config"},
+      {"envoy.config.core.v3.TypedExtensionConfig", "name typed_config"},
+      {"envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin", "", R"(
+slow_start_config: new endpoints get their full share at once
+)"},
+      {"envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest", "choice_count", R"(
+active_request_bias: read only with different weights; the default, 1, is used
+slow_start_config: new endpoints get their full share at once
+)",
+       "enable_full_scan"},
+      {"envoy.extensions.load_balancing_policies.random.v3.Random", ""},
+      {"envoy.config.cluster.v3.CircuitBreakers", "thresholds"},
+      {"envoy.config.cluster.v3.CircuitBreakers.Thresholds",
+       "priority max_connections max_pending_requests max_requests max_retries", R"(
+retry_budget: max_retries is used
+track_remaining: statistics only
+max_connection_pools: there is one pool per host and worker
+)"},
+      {"envoy.config.cluster.v3.UpstreamConnectionOptions", "tcp_keepalive", R"(
+set_local_interface_name_on_upstream_connections: for filters that read it
+happy_eyeballs_config: endpoints have one address
+)"},
+      {"envoy.config.core.v3.TcpKeepalive", "keepalive_probes keepalive_time keepalive_interval"},
+      {"envoy.config.core.v3.BindConfig", "source_address", {}, "freebind"},
+      {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+       "common_http_protocol_options explicit_http_config use_downstream_protocol_config "
+       "http_filters",
+       R"(
+upstream_http_protocol_options: without TLS there is no SNI and no certificate to check
+)"},
+      {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
+       "http_protocol_options http2_protocol_options"},
+      {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+       "http_protocol_options", R"(
+http2_protocol_options: downstream connections speak HTTP/1 yet
+http3_protocol_options: downstream connections speak HTTP/1 yet
+)"},
+      {"envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", ""},
+
+      {"envoy.config.endpoint.v3.ClusterLoadAssignment", "cluster_name endpoints policy"},
+      {"envoy.config.endpoint.v3.ClusterLoadAssignment.Policy", "overprovisioning_factor", R"(
+endpoint_stale_after: endpoints stay until the control plane removes them
+)"},
+      {"envoy.config.endpoint.v3.LocalityLbEndpoints",
+       "locality lb_endpoints load_balancing_weight priority", R"(
+metadata: nothing here reads it
+proximity: zone-aware routing needs a local cluster
+)"},
+      {"envoy.config.core.v3.Locality", "region zone sub_zone"},
+      {"envoy.config.endpoint.v3.LbEndpoint", "endpoint health_status load_balancing_weight", R"(
+metadata: clusters with subsets, which read it, are refused
+)"},
+      {"envoy.config.endpoint.v3.Endpoint", "address hostname", R"(
+health_check_config: there are no active health checks yet
+additional_addresses: the first address is used
+)"},
+  };
+  return kTable;
+}
+
+}  // namespace sluice::xds

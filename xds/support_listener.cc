@@ -1,0 +1,139 @@
+#include "xds/support.h"
+
+namespace sluice::xds {
+
+std::span<const TypeSupport> listener_support() {
+  static const std::vector<TypeSupport> kTable = {
+      {"envoy.config.listener.v3.Listener",
+       "name address additional_addresses stat_prefix filter_chains default_filter_chain "
+       "per_connection_buffer_limit_bytes deprecated_v1 bind_to_port reuse_port enable_reuse_port "
+       "tcp_backlog_size",
+       R"(
+metadata: nothing here reads it
+drain_type: listeners drain when they change or go
+listener_filters_timeout: there are no listener filters to wait for
+continue_on_listener_filters_timeout: there are no listener filters to wait for
+tcp_fast_open_queue_length: connections open without TCP Fast Open
+traffic_direction: draining and tracing do not tell directions apart yet
+connection_balance_config: the kernel spreads connections over the workers
+access_log: connections without a request are not logged yet
+max_connections_to_accept_per_socket_event: workers accept what is waiting
+enable_mptcp: connections fall back to TCP
+ignore_global_conn_limit: there is no global limit
+bypass_overload_manager: there is no overload manager
+)",
+       "use_original_dst transparent freebind"},
+      {"envoy.config.listener.v3.Listener.DeprecatedV1", "bind_to_port"},
+      {"envoy.config.listener.v3.AdditionalAddress", "address"},
+      {"envoy.config.listener.v3.FilterChain", "filter_chain_match filters transport_socket name",
+       R"(
+metadata: nothing here reads it
+transport_socket_connect_timeout: there is no handshake to wait for
+on_demand_configuration: chains are complete from the start
+)",
+       "use_proxy_proto"},
+      {"envoy.config.listener.v3.FilterChainMatch", ""},
+      {"envoy.config.listener.v3.Filter", "name typed_config"},
+      {"envoy.config.core.v3.TransportSocket", "name typed_config"},
+      {"envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", ""},
+      {"envoy.config.core.v3.Address", "socket_address pipe"},
+      {"envoy.config.core.v3.SocketAddress", "protocol address port_value ipv4_compat"},
+      {"envoy.config.core.v3.Pipe", "path mode"},
+
+      {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+       "codec_type stat_prefix rds route_config http_filters common_http_protocol_options "
+       "http_protocol_options server_name server_header_transformation max_request_headers_kb "
+       "stream_idle_timeout request_timeout request_headers_timeout drain_timeout "
+       "delayed_close_timeout access_log use_remote_address xff_num_trusted_hops skip_xff_append "
+       "via generate_request_id preserve_external_request_id always_set_request_id_in_response "
+       "proxy_100_continue upgrade_configs normalize_path merge_slashes "
+       "path_with_escaped_slashes_action request_id_extension strip_matching_host_port "
+       "strip_any_host_port strip_trailing_host_dot append_x_forwarded_port "
+       "forward_client_cert_details",
+       R"(
+tracing: no spans are made yet
+http2_protocol_options: connections speak HTTP/1 yet
+http3_protocol_options: connections speak HTTP/1 yet
+access_log_flush_interval: requests are logged when they end
+flush_access_log_on_new_request: requests are logged when they end
+access_log_options: requests are logged when they end
+set_current_client_cert_details: without TLS there is no client certificate
+add_proxy_protocol_connection_state: there is no PROXY protocol yet
+)",
+       "add_user_agent stream_error_on_invalid_http_message"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.Rds",
+       "config_source route_config_name"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+       "name typed_config is_optional disabled"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+       "UpgradeConfig",
+       "upgrade_type enabled"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
+       "typed_config"},
+      {"envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig", "", R"(
+pack_trace_reason: no spans are made yet
+use_request_id_for_trace_sampling: no spans are made yet
+)"},
+      {"envoy.config.core.v3.HttpProtocolOptions",
+       "idle_timeout max_connection_duration max_headers_count headers_with_underscores_action "
+       "max_requests_per_connection max_stream_duration"},
+      {"envoy.config.core.v3.Http1ProtocolOptions",
+       "allow_absolute_url accept_http_10 default_host_for_http_10 enable_trailers "
+       "allow_chunked_length",
+       R"(
+use_balsa_parser: there is one parser
+allow_custom_methods: any method that is a token is let through
+)",
+       "override_stream_error_on_invalid_http_message send_fully_qualified_url"},
+
+      {"envoy.extensions.filters.http.router.v3.Router", "dynamic_stats suppress_envoy_headers",
+       R"(
+start_child_span: no spans are made yet
+upstream_log: upstream requests are not logged apart yet
+upstream_log_options: upstream requests are not logged apart yet
+suppress_grpc_request_failure_code_stats: gRPC status codes are not counted yet
+)"},
+      {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", "mutations", R"(
+most_specific_header_mutations_wins: there are no mutations per route yet
+)"},
+      {"envoy.extensions.filters.http.header_mutation.v3.Mutations",
+       "request_mutations response_mutations"},
+      {"envoy.config.common.mutation_rules.v3.HeaderMutation", "remove append"},
+
+      {"envoy.config.accesslog.v3.AccessLog", "name filter typed_config"},
+      {"envoy.config.accesslog.v3.AccessLogFilter", "status_code_filter", R"(
+duration_filter: every request is logged
+not_health_check_filter: every request is logged
+traceable_filter: every request is logged
+runtime_filter: every request is logged
+and_filter: every request is logged
+or_filter: every request is logged
+header_filter: every request is logged
+response_flag_filter: every request is logged
+grpc_status_filter: every request is logged
+extension_filter: every request is logged
+metadata_filter: every request is logged
+log_type_filter: every request is logged
+)"},
+      {"envoy.config.accesslog.v3.StatusCodeFilter", "comparison"},
+      {"envoy.config.accesslog.v3.ComparisonFilter", "op value"},
+      {"envoy.config.core.v3.RuntimeUInt32", "default_value runtime_key"},
+      {"envoy.extensions.access_loggers.file.v3.FileAccessLog",
+       "path format json_format typed_json_format log_format"},
+      {"envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", "log_format"},
+      {"envoy.extensions.access_loggers.stream.v3.StderrAccessLog", "log_format"},
+      {"envoy.config.core.v3.SubstitutionFormatString",
+       "text_format json_format text_format_source omit_empty_values", R"(
+content_type: a log line has no content type
+formatters: REQ_WITHOUT_QUERY and the like are built in; an operator that is not is refused
+json_format_options: keys are always sorted
+)"},
+      {"envoy.config.core.v3.DataSource",
+       "filename inline_bytes inline_string environment_variable", R"(
+watched_directory: the file is read once
+)"},
+  };
+  return kTable;
+}
+
+}  // namespace sluice::xds
