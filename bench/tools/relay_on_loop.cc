@@ -27,6 +27,8 @@ using sluice::base::View;
 using sluice::net::Loop;
 using sluice::net::Stream;
 
+constexpr size_t kFlushAtOnceBytes = 8 * 1024;
+
 struct Relay;
 
 class Pair : public sluice::net::Deferred {
@@ -87,6 +89,9 @@ void Pair::move(Stream& from, Stream& to) noexcept {
     if (read.bytes == 0) return;
     const char* data = block->data();
     to.write(View(data, read.bytes, std::move(block)));
+    // What is big gains nothing by waiting for the end of the turn, and leaves the caches
+    // meanwhile.
+    if (to.buffered() >= kFlushAtOnceBytes && !to.flush()) return end();
   }
 }
 
