@@ -36,7 +36,8 @@ class HeadWriter {
 
   // Bytes that may leave where they are: of the block, the arena, or static.
   void put_slice(const char* data, size_t size) noexcept {
-    if (data == end_ && is_received(data) == received_) [[likely]] {
+    // Behind a received run lies what was received, unless the block ends there.
+    if (data == end_ && data != block_end_) [[likely]] {
       end_ += size;
       return;
     }

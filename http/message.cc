@@ -23,14 +23,15 @@ bool is_writable(std::string_view name, std::string_view value) noexcept {
          is_field_value(value);
 }
 
-// Writes `name: value CRLF` into the arena, the name folded.
+// Writes `name: value CRLF` into the arena.
 bool compose(base::Arena* arena, std::string_view name, std::string_view value,
              Field* field) noexcept {
   value = trimmed(value);
   char* const line = arena->chars(name.size() + value.size() + 4);
   if (line == nullptr) return false;
   char* at = line;
-  for (const char c : name) *at++ = (c >= 'A' && c <= 'Z') ? static_cast<char>(c | 0x20) : c;
+  std::memcpy(at, name.data(), name.size());
+  at += name.size();
   *at++ = ':';
   *at++ = ' ';
   field->name_data = line;
@@ -83,6 +84,8 @@ const Field* FieldList::find(std::string_view name) const noexcept {
 bool FieldList::add(std::string_view name, std::string_view value) noexcept {
   Field field;
   if (!is_writable(name, value) || !compose(arena_, name, value, &field)) return false;
+  char* const folded = const_cast<char*>(field.name_data);
+  Scan::name(folded, {folded, folded + name.size()});
   field.id = header_id_of(field.name());
   return push(field);
 }

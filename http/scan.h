@@ -170,7 +170,7 @@ struct ScanSimd {
           x, _mm_loadu_si128(reinterpret_cast<const __m128i*>(kShift + 16 - left)));
     }
     char bytes[16] = {};
-    for (size_t i = 0; i < left; ++i) bytes[i] = at[i];
+    if (left != 0) std::memcpy(bytes, at, left);
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
   }
   // A bit for each byte that is not in the class.
