@@ -49,7 +49,7 @@ struct FilterContext {
   http::Facts* facts = nullptr;
   base::Arena* arena = nullptr;
   LocalReply* reply = nullptr;
-  Resume resume;
+  Resume resume{};
 };
 
 // A filter is a type with static hooks over two things: its compiled configuration (immutable,

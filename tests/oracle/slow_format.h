@@ -192,8 +192,8 @@ inline std::optional<std::string> slow_format(std::string_view format, const htt
       const bool number = match[1] == "RESPONSE_CODE" || match[1] == "BYTES_SENT" ||
                           match[1] == "BYTES_RECEIVED" || match[1] == "CONNECTION_ID" ||
                           match[1] == "DURATION" || match[1] == "RESPONSE_DURATION" ||
-                          (match[1] == "RESP" && text.size() == 3 &&
-                           std::string(match[2]).find(":") != std::string::npos);
+                          (match[1] == "RESP" && facts.response != nullptr &&
+                           text == std::to_string(facts.response->status));
       if (match[3].matched && !number) text = text.substr(0, std::stoul(match[3]));
       out += log ? internal::escaped(text) : text;
     } else if (options.missing == http::FormatOptions::Missing::kDash) {
