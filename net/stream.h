@@ -20,8 +20,7 @@ enum StreamEvents : uint8_t {
   kDrained = 4,    // buffered() fell to the low mark after it had been at the high one
   kFlushed = 8,    // everything is written, once after want_flushed()
   kPeerClosed = 16,  // the peer closed its sending half, or both; unread bytes come first
-  kBroken =
-      32,  // connecting or writing failed: fault(), error(). What came before can still be read
+  kBroken = 32,      // connecting or writing failed: fault(). What came before can still be read
 };
 
 struct ConnectOptions {
@@ -82,8 +81,8 @@ class Stream : private EventTarget {
         owner);
   }
 
-  // Takes over a connected non-blocking socket: from accept4(), or from socketpair() in tests. TCP
-  // gets TCP_NODELAY. False: errno; the descriptor is closed.
+  // Takes over a connected non-blocking socket: from an Acceptor (TCP_NODELAY is inherited from the
+  // listening socket), or from socketpair() in tests. False: errno; the descriptor is closed.
   bool attach(Loop& loop, int fd, base::Fault::Side side = base::Fault::Side::kClient) noexcept;
   // Begins to connect. What is written before it is done waits. False: it failed at once (fault(),
   // error()); otherwise kConnected or kBroken comes later.
@@ -144,9 +143,10 @@ class Stream : private EventTarget {
   uint64_t bytes_received() const noexcept { return bytes_received_; }
   uint64_t bytes_sent() const noexcept { return bytes_sent_; }
 
-  // For what is big (8 KiB and more): waiting gains it nothing and it would leave the caches; 16
-  // KiB bodies cost 5 % less so. Writes now what can be written, instead of at the end of the turn;
-  // tells the owner nothing. False: broken.
+  // Writes now what can be written, instead of at the end of the turn. The owner hears nothing from
+  // within; kDrained and kFlushed, if due, come at the end of the turn. False: broken.
+  // For what is big, 8 KiB and more: waiting gains it nothing and it would leave the caches
+  // meanwhile; 16 KiB bodies cost 5 % less so.
   bool flush() noexcept;
 
   // FIN after what waits; reading goes on.
