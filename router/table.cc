@@ -80,8 +80,10 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::compile(
   table->ignore_port_ = config.ignore_port_in_host_matching;
   table->internal_only_headers_ = config.internal_only_headers;
   table->inherited_ = inherited_text(config, options);
+  SharedPolicies policies;
   const Inherited inherited{&config.request_headers, &config.response_headers,
-                            config.most_specific_header_mutations_wins, options.num_workers};
+                            config.most_specific_header_mutations_wins, options.num_workers,
+                            &policies};
   const bool may_reuse = previous != nullptr && previous->inherited_ == table->inherited_;
   const Reuse reuse(may_reuse ? previous : nullptr);
 

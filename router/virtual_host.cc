@@ -14,16 +14,17 @@ const Route* VirtualHost::match(EvalContext& context) const noexcept {
 size_t VirtualHost::memory_bytes() const noexcept {
   size_t bytes = sizeof(*this) + routes_.capacity() * sizeof(Route) + text_.capacity() +
                  paths_.memory_bytes() + clusters_.capacity() * sizeof(ClusterRef) +
-                 policies_.size() * (sizeof(RoutePolicy) + sizeof(void*)) +
+                 policies_.capacity() * sizeof(policies_[0]) +
                  predicates_.size() * (sizeof(Predicates) + sizeof(void*));
   for (const auto& predicates : predicates_) {
     bytes += predicates->headers.capacity() * sizeof(HeaderPredicate) +
              predicates->query.capacity() * sizeof(QueryPredicate);
   }
-  for (const auto& policy : policies_) {
-    bytes += (policy->target.request_edits.size() + policy->target.response_edits.size()) *
-                 sizeof(http::HeaderEdit) +
-             policy->weighted.capacity() * sizeof(WeightedTarget);
+  for (const auto& policy : policies_) {  // a policy that is shared counts in part
+    size_t its = sizeof(RoutePolicy) + policy->weighted.capacity() * sizeof(WeightedTarget);
+    its += (policy->target.request_edits.size() + policy->target.response_edits.size()) *
+           sizeof(http::HeaderEdit);
+    bytes += its / static_cast<size_t>(std::max(policy.use_count(), 1L));
   }
   return bytes;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -15,12 +16,18 @@
 
 namespace sluice::router {
 
+// Policies of the virtual hosts that are compiled together, by what they say: thousands of virtual
+// hosts with one plain route each share one. Not for weighted clusters, whose slots a virtual host
+// holds itself.
+using SharedPolicies = std::unordered_map<std::string, std::shared_ptr<const RoutePolicy>>;
+
 // What a virtual host takes over from its route configuration.
 struct Inherited {
   const HeaderEdits* request_headers = nullptr;
   const HeaderEdits* response_headers = nullptr;
   bool most_specific_wins = false;
   uint32_t num_workers = 1;
+  SharedPolicies* policies = nullptr;  // null: shares with nobody
 };
 
 // VirtualHost is the compiled routes of one virtual host and their index. Immutable; shared by the
@@ -60,7 +67,7 @@ class VirtualHost {
   VirtualHostValue::RequireTls require_tls_ = VirtualHostValue::RequireTls::kNone;
   std::vector<Route> routes_;
   std::string text_;  // of all routes
-  std::vector<std::unique_ptr<const RoutePolicy>> policies_;
+  std::vector<std::shared_ptr<const RoutePolicy>> policies_;
   std::vector<std::unique_ptr<const Predicates>> predicates_;
   std::vector<ClusterRef> clusters_;
   std::string name_;

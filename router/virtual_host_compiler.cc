@@ -89,6 +89,13 @@ std::string key_of_match(const RouteMatch& match) {
   return key.take();
 }
 
+// What a virtual host adds to the policies of its routes.
+std::string key_of_host(const VirtualHostValue& host) {
+  Key key;
+  key.add(host.request_headers, host.response_headers, host.retry);
+  return key.take();
+}
+
 bool has_predicates(const RouteMatch& match) {
   return !match.headers.empty() || !match.query.empty() || match.fraction.has_value() ||
          match.grpc_only || match.path.kind == PathMatch::Kind::kRegex;
@@ -109,6 +116,7 @@ class VirtualHostCompiler {
         inherited_(inherited),
         clusters_(clusters),
         at_(at),
+        own_key_(key_of_host(value)),
         host_(new VirtualHost) {}
 
   absl::StatusOr<std::shared_ptr<VirtualHost>> run() {
@@ -220,10 +228,23 @@ class VirtualHostCompiler {
   }
 
   absl::StatusOr<const RoutePolicy*> policy_of(const RouteValue& value, const std::string& at) {
-    const auto [known, fresh] = known_policies_.emplace(key_of_policy(value), nullptr);
+    std::string key = key_of_policy(value);
+    const auto [known, fresh] = known_policies_.emplace(key, nullptr);
     if (!fresh) return known->second;
-    auto policy = std::make_unique<RoutePolicy>();
-    if (absl::Status s = compile_policy(value, at, policy.get()); !s.ok()) return s;
+    const bool weighted =
+        value.action == RouteValue::Action::kForward && !value.forward.weighted.empty();
+    SharedPolicies* const pool = weighted ? nullptr : inherited_.policies;
+    key += own_key_;
+    std::shared_ptr<const RoutePolicy> policy;
+    if (pool != nullptr) {
+      if (const auto shared = pool->find(key); shared != pool->end()) policy = shared->second;
+    }
+    if (policy == nullptr) {
+      auto compiled = std::make_shared<RoutePolicy>();
+      if (absl::Status s = compile_policy(value, at, compiled.get()); !s.ok()) return s;
+      policy = std::move(compiled);
+      if (pool != nullptr) pool->emplace(std::move(key), policy);
+    }
     known->second = policy.get();
     host_->policies_.push_back(std::move(policy));
     return known->second;
@@ -411,6 +432,7 @@ class VirtualHostCompiler {
   const Inherited& inherited_;
   ClusterIds& clusters_;
   const std::string& at_;
+  const std::string own_key_;
   std::shared_ptr<VirtualHost> host_;
   absl::flat_hash_map<std::string, ClusterId> cluster_ids_;
   absl::flat_hash_map<std::string, const RoutePolicy*> known_policies_;

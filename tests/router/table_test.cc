@@ -263,6 +263,17 @@ TEST_F(RouteTableTest, RoutesThatSayTheSameShareAPolicy) {
   EXPECT_EQ(&routes[0].policy(), &routes[1].policy());
 }
 
+TEST_F(RouteTableTest, VirtualHostsThatAddTheSameShareAPolicy) {
+  auto other = host({"c"}, {prefix("/", "b")});
+  other->retry = RetryPolicy{"5xx", 1, {}, {}};
+  load(config_of({host({"a"}, {prefix("/", "a")}), host({"b"}, {prefix("/", "b")}), other}));
+  const auto policy = [this](size_t i) {
+    return &table_->virtual_hosts()[i]->routes()[0].policy();
+  };
+  EXPECT_EQ(policy(0), policy(1));
+  EXPECT_NE(policy(0), policy(2));
+}
+
 TEST_F(RouteTableTest, HeaderEditsComeInEnvoysOrder) {
   const auto add = [](std::string value) {
     return HeaderEdits{{{"x", std::move(value), HeaderMutation::Action::kAppend, false}}, {}};
