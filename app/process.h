@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "app/loop_executor.h"
+#include "app/signals.h"
+#include "dataplane/server.h"
+#include "xds/assemble.h"
+#include "xds/bootstrap.h"
+#include "xds/client.h"
+#include "xds/flags.h"
+#include "xds/grpc_transport.h"
+
+namespace sluice::app {
+
+// Process is Sluice as it runs: the data plane, what configures it, and who answers signals.
+//
+// Made on main after block_signals(); run() is main's thread until the end. SIGTERM and SIGINT stop
+// accepting and let exchanges finish within --drain-time-s; a second one ends at once. SIGUSR1
+// opens the logs again. gRPC is touched only where the bootstrap names a control plane.
+class Process {
+ public:
+  static absl::StatusOr<std::unique_ptr<Process>> make(xds::Flags flags, xds::Bootstrap bootstrap);
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  // The exit code. A start that fails says why on the log.
+  int run();
+
+  // As SIGTERM does.
+  void shut_down();
+
+  // ---- For admin.
+  dataplane::Server& server() noexcept { return *server_; }
+  xds::Assembler& assembler() noexcept { return *assembler_; }
+  const xds::Client* client() const noexcept { return client_.get(); }  // null: no control plane
+  const xds::Bootstrap& bootstrap() const noexcept { return bootstrap_; }
+  const xds::Flags& flags() const noexcept { return flags_; }
+
+ private:
+  Process(xds::Flags flags, xds::Bootstrap bootstrap);
+  absl::Status wire();
+  absl::Status make_client();
+  void on_signal(int signal);
+  void on_live();
+  void on_failure(const absl::Status& status);
+
+  const xds::Flags flags_;
+  const xds::Bootstrap bootstrap_;
+  LoopExecutor executor_;  // outlives the server, whose pool may still post
+  std::unique_ptr<dataplane::Server> server_;
+  std::unique_ptr<Signals> signals_;
+  std::unique_ptr<xds::GrpcTransport> transport_;
+  std::unique_ptr<xds::Assembler> assembler_;
+  std::unique_ptr<xds::Client> client_;
+  int exit_code_ = 0;
+};
+
+}  // namespace sluice::app

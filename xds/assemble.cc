@@ -1,0 +1,219 @@
+#include "xds/assemble.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.h"
+#include "dataplane/log.h"
+
+namespace sluice::xds {
+namespace {
+
+constexpr size_t kMaxLoggedWarnings = 10'000;
+
+size_t bytes_of(const Update& update) {
+  size_t sum = 0;
+  for (const Resource& resource : update.changed) sum += resource.bytes.size();
+  return sum;
+}
+
+}  // namespace
+
+Assembler::Assembler(Options options, dataplane::Server& server, Executor& executor)
+    : options_(std::move(options)),
+      server_(server),
+      executor_(executor),
+      deadlines_(executor,
+                 [this](Type type, const std::string& name) {
+                   end_wait(type, name);
+                   touch();
+                 }),
+      clusters_(server.builder(), executor, deadlines_),
+      listeners_(server.builder(), executor, deadlines_),
+      self_(std::make_shared<Assembler*>(this)) {}
+
+Assembler::~Assembler() {
+  *self_ = nullptr;
+  if (hold_timer_ != 0) executor_.cancel(hold_timer_);
+}
+
+// ---- Updates.
+
+void Assembler::apply(Update update, std::function<void(std::vector<Rejected>)> done) {
+  const Type type = update.type;
+  DecodeJob job;
+  job.options = options_.decode;
+  if (type == Type::kRoute) {
+    job.ids = &server_.builder().cluster_ids();
+    job.compile.num_workers = server_.num_workers();
+    for (const Resource& r : update.changed) job.previous.push_back(listeners_.routes(r.name));
+  }
+  const bool in_pool = bytes_of(update) > options_.inline_bytes;
+  job.update = std::move(update);
+  if (!in_pool) return take(decode_update(std::move(job)), type, done);
+  auto shared = std::make_shared<DecodeJob>(std::move(job));
+  server_.pool().run([self = self_, &executor = executor_, shared, type, done = std::move(done)] {
+    auto decoded = std::make_shared<DecodedUpdate>(decode_update(std::move(*shared)));
+    executor.post([self, decoded, type, done] {
+      if (Assembler* assembler = *self) assembler->take(std::move(*decoded), type, done);
+    });
+  });
+}
+
+void Assembler::take(DecodedUpdate decoded, Type type,
+                     const std::function<void(std::vector<Rejected>)>& done) {
+  if (subscriptions_ != nullptr) subscriptions_->begin_batch();
+  switch (type) {
+    case Type::kCluster:
+      take_clusters(decoded);
+      break;
+    case Type::kEndpoint:
+      take_endpoints(decoded);
+      break;
+    case Type::kListener:
+      take_listeners(decoded);
+      break;
+    case Type::kRoute:
+      take_routes(decoded);
+      break;
+    case Type::kCount:
+      break;
+  }
+  log_warnings(decoded.warnings.texts());
+  answered(type);
+  if (subscriptions_ != nullptr) subscriptions_->end_batch();
+  touch();
+  done(std::move(decoded.rejected));
+}
+
+// Rule 97: what is new comes before what it replaces goes.
+void Assembler::take_clusters(DecodedUpdate& decoded) {
+  for (upstream::ClusterValue& value : decoded.clusters) {
+    const std::string name = value.name;
+    if (clusters_.is_static(name)) {
+      log_warnings({base::cat("clusters[\"", name, "\"]: is static; what CDS says is left out")});
+      continue;
+    }
+    absl::Status status = clusters_.put(std::move(value), false);
+    if (!status.ok()) decoded.rejected.push_back({name, std::move(status)});
+  }
+  for (const std::string& name : decoded.removed) clusters_.remove(name);
+}
+
+void Assembler::take_endpoints(DecodedUpdate& decoded) {
+  for (upstream::EndpointsValue& value : decoded.endpoints) {
+    clusters_.put_endpoints(std::move(value));
+  }
+  for (const Rejected& rejected : decoded.rejected) clusters_.end_wait(rejected.name);
+  for (const std::string& name : decoded.removed) clusters_.end_wait(name);
+}
+
+// Rule 97: what goes makes room for what is new; a second pass for addresses that moved from one
+// listener to another.
+void Assembler::take_listeners(DecodedUpdate& decoded) {
+  for (const std::string& name : decoded.removed) listeners_.remove(name);
+  std::vector<std::string> warnings;
+  std::vector<dataplane::ListenerValue> again;
+  for (dataplane::ListenerValue& value : decoded.listeners) {
+    if (listeners_.is_static(value.name)) {
+      log_warnings(
+          {base::cat("listeners[\"", value.name, "\"]: is static; what LDS says is left out")});
+    } else if (!listeners_.put(value, false, &warnings).ok()) {
+      again.push_back(std::move(value));
+    }
+  }
+  for (const dataplane::ListenerValue& value : again) {
+    absl::Status status = listeners_.put(value, false, &warnings);
+    if (!status.ok()) decoded.rejected.push_back({value.name, std::move(status)});
+  }
+  log_warnings(warnings);
+}
+
+void Assembler::take_routes(DecodedUpdate& decoded) {
+  for (DecodedRoutes& routes : decoded.routes) {
+    if (absl::Status status = check_required(routes); !status.ok()) {
+      decoded.rejected.push_back({routes.name, std::move(status)});
+    } else {
+      listeners_.put_routes(routes.name, std::move(routes.table));
+    }
+  }
+  for (const Rejected& rejected : decoded.rejected) listeners_.end_wait(rejected.name);
+  for (const std::string& name : decoded.removed) listeners_.end_wait(name);
+}
+
+absl::Status Assembler::check_required(const DecodedRoutes& routes) const {
+  for (const std::string& cluster : routes.required_clusters) {
+    if (clusters_.has(cluster)) continue;
+    return base::config_error("route configuration \"", routes.name, "\": no such cluster: \"",
+                              cluster, "\"; announce it first, or set validate_clusters: false");
+  }
+  return absl::OkStatus();
+}
+
+void Assembler::log_warnings(const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    if (logged_.size() < kMaxLoggedWarnings && logged_.insert(text).second) {
+      log::warn("config", text);
+    }
+  }
+}
+
+// ---- Waits.
+
+void Assembler::answered(Type type) {
+  if (type == Type::kCluster) cds_answered_ = true;
+  if (type == Type::kListener) lds_answered_ = true;
+}
+
+void Assembler::on_fetch_timeout(Type type, std::string_view name) {
+  if (type == Type::kCluster || type == Type::kListener) {
+    answered(type);
+  } else {
+    end_wait(type, std::string(name));
+  }
+  touch();
+}
+
+void Assembler::end_wait(Type type, const std::string& name) {
+  if (type == Type::kEndpoint) clusters_.end_wait(name);
+  if (type == Type::kRoute) listeners_.end_wait(name);
+  if (type == Type::kListener) listeners_.retry(name);
+}
+
+// ---- Publishing.
+
+void Assembler::touch() {
+  if (std::exchange(touched_, true)) return;
+  executor_.post([self = self_] {
+    if (Assembler* assembler = *self) {
+      assembler->touched_ = false;
+      assembler->turn();
+    }
+  });
+}
+
+void Assembler::turn() {
+  advance();
+  if (phase_ < Phase::kListeners || !server_.builder().changed()) return;
+  if (changed_at_ == 0) changed_at_ = executor_.now();
+  const base::MonoNs until = hold_until();
+  if (until > executor_.now()) {
+    if (hold_timer_ != 0) executor_.cancel(hold_timer_);
+    hold_timer_ = executor_.call_at(until, [this] {
+      hold_timer_ = 0;
+      turn();
+    });
+    return;
+  }
+  changed_at_ = 0;
+  server_.publish();
+}
+
+// No change waits longer than max_hold, and none waits for a cluster that has been warming for
+// longer than that.
+base::MonoNs Assembler::hold_until() const {
+  if (clusters_.num_warming() == 0) return 0;
+  return std::min(changed_at_, clusters_.last_warming_at()) + options_.max_hold_ns;
+}
+
+}  // namespace sluice::xds

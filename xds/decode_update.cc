@@ -1,0 +1,87 @@
+#include "xds/decode_update.h"
+
+#include <utility>
+
+namespace sluice::xds {
+namespace {
+
+void require(const std::string& cluster, std::vector<std::string>* out) {
+  if (!cluster.empty()) out->push_back(cluster);
+}
+
+std::vector<std::string> clusters_of(const router::RouteConfigValue& config) {
+  std::vector<std::string> names;
+  for (const auto& host : config.virtual_hosts) {
+    for (const router::RouteValue& route : host->routes) {
+      if (route.action != router::RouteValue::Action::kForward) continue;
+      require(route.forward.cluster, &names);
+      for (const auto& weighted : route.forward.weighted) require(weighted.cluster, &names);
+    }
+  }
+  return names;
+}
+
+absl::StatusOr<DecodedRoutes> decode_and_compile(const DecodeJob& job, size_t index,
+                                                 Warnings* warnings) {
+  const Resource& resource = job.update.changed[index];
+  const router::RouteTable* previous = job.previous[index].get();
+  auto value = decode_routes(resource.bytes, resource.version, job.options, warnings, previous);
+  if (!value.ok()) return value.status();
+  auto table = router::RouteTable::compile(*value, *job.ids, previous, job.compile);
+  if (!table.ok()) return table.status();
+  DecodedRoutes out{resource.name, *std::move(table), {}};
+  if (value->validate_clusters.value_or(false)) out.required_clusters = clusters_of(*value);
+  return out;
+}
+
+// Keeps a good value under the resource's own name.
+template <typename Value>
+void keep(absl::StatusOr<Value> value, const Resource& resource, std::string Value::* name,
+          std::vector<Value>* good, std::vector<Rejected>* bad) {
+  if (!value.ok()) {
+    bad->push_back({resource.name, value.status()});
+    return;
+  }
+  (*value).*name = resource.name;
+  good->push_back(*std::move(value));
+}
+
+}  // namespace
+
+DecodedUpdate decode_update(DecodeJob job) {
+  DecodedUpdate out;
+  out.removed = std::move(job.update.removed);
+  for (size_t i = 0; i < job.update.changed.size(); ++i) {
+    Resource& r = job.update.changed[i];
+    Warnings* warnings = &out.warnings;
+    switch (job.update.type) {
+      case Type::kCluster:
+        keep(decode_cluster(r.bytes, r.version, job.options, warnings), r,
+             &upstream::ClusterValue::name, &out.clusters, &out.rejected);
+        break;
+      case Type::kEndpoint:
+        keep(decode_endpoints(r.bytes, r.version, job.options, warnings), r,
+             &upstream::EndpointsValue::cluster_name, &out.endpoints, &out.rejected);
+        break;
+      case Type::kListener:
+        keep(decode_listener(r.bytes, r.version, job.options, warnings), r,
+             &dataplane::ListenerValue::name, &out.listeners, &out.rejected);
+        break;
+      case Type::kRoute: {
+        auto routes = decode_and_compile(job, i, warnings);
+        if (routes.ok()) {
+          out.routes.push_back(*std::move(routes));
+        } else {
+          out.rejected.push_back({r.name, routes.status()});
+        }
+        break;
+      }
+      case Type::kCount:
+        break;
+    }
+    std::string().swap(r.bytes);
+  }
+  return out;
+}
+
+}  // namespace sluice::xds

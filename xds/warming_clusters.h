@@ -1,0 +1,84 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "dataplane/tables_builder.h"
+#include "upstream/values.h"
+#include "xds/deadlines.h"
+#include "xds/resources.h"
+#include "xds/wait.h"
+
+namespace sluice::xds {
+
+// WarmingClusters joins clusters with their endpoints and puts into the tables what may be used.
+//
+// A new cluster is put at once; until its endpoints are there it answers 503 cluster_warming. A
+// changed one keeps the endpoints that it has (rule 94); if it asks for others, the old one serves
+// until those are there (rule 91). A wait ends with the endpoints, with a rejection of them, or
+// after initial_fetch_timeout: then the cluster has none (rule 110). Endpoints stay known as long
+// as any cluster uses them, also when the control plane leaves them out (1.5). Main only; builder,
+// executor and deadlines outlive it. A change costs the clusters that it concerns.
+class WarmingClusters {
+ public:
+  WarmingClusters(dataplane::TablesBuilder& builder, Executor& executor, Deadlines& deadlines);
+
+  // Where to ask for endpoints; null (the beginning): names are kept until there is one.
+  void set_subscriptions(Subscriptions* subscriptions);
+
+  absl::Status put(upstream::ClusterValue value, bool is_static);
+  // Dynamic ones only.
+  void remove(std::string_view name);
+  bool is_static(std::string_view name) const;
+  bool has(std::string_view name) const { return clusters_.contains(name); }
+
+  void put_endpoints(upstream::EndpointsValue value);
+  // None will come for now, or none that are good: ends the wait, changes nothing else.
+  void end_wait(std::string_view eds_name);
+
+  size_t num_warming() const noexcept { return num_warming_; }
+  // When the last cluster began to warm.
+  base::MonoNs last_warming_at() const noexcept { return last_warming_at_; }
+  void list_waits(std::vector<Wait>* out) const;
+
+ private:
+  struct Cluster {
+    upstream::ClusterValue value;  // as it serves
+    bool active = false;           // value is in the tables
+    bool is_static = false;
+    bool warming = false;                        // active without endpoints
+    std::optional<upstream::ClusterValue> next;  // waits for other endpoints
+    base::MonoNs since = 0;                      // of either wait
+  };
+  struct Endpoints {
+    std::shared_ptr<const upstream::EndpointsValue> value;  // null: have not come
+    std::vector<std::string> clusters;                      // who uses them; one, mostly
+    bool wait_ended = false;
+  };
+  using Clusters = std::map<std::string, Cluster, std::less<>>;
+
+  Endpoints& follow(const std::string& eds_name, const upstream::ClusterValue& user);
+  void unfollow(const std::string& eds_name, const std::string& user);
+  void drop_next(Cluster& cluster);
+  absl::Status activate(Cluster& cluster, upstream::ClusterValue value);
+  void give(Cluster& cluster, const Endpoints& endpoints);
+  void set_warming(Cluster& cluster, bool warming);
+  void deliver(const std::string& eds_name);
+
+  dataplane::TablesBuilder& builder_;
+  Executor& executor_;
+  Deadlines& deadlines_;
+  Subscriptions* subscriptions_ = nullptr;
+  Clusters clusters_;
+  std::map<std::string, Endpoints, std::less<>> endpoints_;  // by EDS name
+  size_t num_warming_ = 0;
+  base::MonoNs last_warming_at_ = 0;
+};
+
+}  // namespace sluice::xds

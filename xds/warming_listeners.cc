@@ -1,0 +1,210 @@
+#include "xds/warming_listeners.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.h"
+#include "dataplane/log.h"
+#include "filters/catalogue.h"
+
+namespace sluice::xds {
+namespace {
+
+using dataplane::ListenerValue;
+
+constexpr int64_t kBindRetryNs = 5 * base::kNsPerSec;
+
+}  // namespace
+
+WarmingListeners::WarmingListeners(dataplane::TablesBuilder& builder, Executor& executor,
+                                   Deadlines& deadlines)
+    : builder_(builder), executor_(executor), deadlines_(deadlines) {}
+
+void WarmingListeners::set_subscriptions(Subscriptions* subscriptions) {
+  subscriptions_ = subscriptions;
+  if (subscriptions == nullptr) return;
+  subscriptions->begin_batch();
+  for (const auto& [name, routes] : routes_) subscriptions->subscribe(Type::kRoute, name);
+  subscriptions->end_batch();
+}
+
+// ---- Interest in routes.
+
+WarmingListeners::Routes& WarmingListeners::follow(const std::string& rds_name,
+                                                   const ListenerValue& user) {
+  const auto [it, fresh] = routes_.try_emplace(rds_name);
+  auto& users = it->second.listeners;
+  if (std::find(users.begin(), users.end(), user.name) == users.end()) users.push_back(user.name);
+  if (fresh) {
+    if (subscriptions_ != nullptr) subscriptions_->subscribe(Type::kRoute, rds_name);
+    deadlines_.set(Type::kRoute, rds_name, user.http.rds_initial_fetch_timeout.count());
+  }
+  return it->second;
+}
+
+void WarmingListeners::unfollow(const std::string& rds_name, const std::string& user) {
+  const auto it = routes_.find(rds_name);
+  if (it == routes_.end()) return;
+  std::erase(it->second.listeners, user);
+  if (!it->second.listeners.empty()) return;
+  if (subscriptions_ != nullptr) subscriptions_->unsubscribe(Type::kRoute, rds_name);
+  routes_.erase(it);
+}
+
+// ---- Listeners.
+
+absl::Status WarmingListeners::put(ListenerValue value, bool is_static,
+                                   std::vector<std::string>* warnings) {
+  const auto [it, fresh] = listeners_.try_emplace(value.name);
+  Listener& listener = it->second;
+  if (fresh) listener.is_static = is_static;
+  const std::string& rds = value.http.rds_name;
+  if (rds.empty() || follow(rds, value).ready()) {
+    const std::string name = value.name;
+    absl::Status status = activate(listener, value, warnings);
+    if (status.ok()) {
+      drop_next(listener);
+    } else if (!listener.active && !listener.next) {
+      listeners_.erase(name);
+    }
+    return status;
+  }
+  // What can be wrong with it is said now, while the control plane listens; its port is left.
+  auto chain = filters::FilterChain::compile(
+      value.http.filters, base::cat("listeners[\"", value.name, "\"].http_filters"), warnings);
+  if (!chain.ok()) {
+    const bool in_use =
+        listener.active_rds == rds || (listener.next && listener.next->http.rds_name == rds);
+    if (!in_use) unfollow(rds, value.name);
+    if (!listener.active && !listener.next) listeners_.erase(it);
+    return chain.status();
+  }
+  if (listener.next && listener.next->http.rds_name != rds) drop_next(listener);
+  set_next(listener, std::move(value));
+  return absl::OkStatus();
+}
+
+void WarmingListeners::set_next(Listener& listener, ListenerValue value) {
+  set_waiting(listener, true);
+  listener.next = std::move(value);
+  listener.since = executor_.now();
+}
+
+void WarmingListeners::set_waiting(Listener& listener, bool waiting) {
+  if (waiting && !listener.waiting) ++num_waiting_;
+  if (!waiting && listener.waiting) --num_waiting_;
+  listener.waiting = waiting;
+}
+
+void WarmingListeners::drop_next(Listener& listener) {
+  if (!listener.next) return;
+  set_waiting(listener, false);
+  const ListenerValue next = *std::exchange(listener.next, std::nullopt);
+  const std::string& rds = next.http.rds_name;
+  if (!rds.empty() && rds != listener.active_rds) unfollow(rds, next.name);
+}
+
+// Its routes are followed and ready. The listener first: a table that none reads is swept away.
+absl::Status WarmingListeners::activate(Listener& listener, const ListenerValue& value,
+                                        std::vector<std::string>* warnings) {
+  const std::string rds = value.http.rds_name;
+  absl::Status status = builder_.put_listener(value, warnings);
+  if (!status.ok()) {
+    const bool waits = listener.next && listener.next->http.rds_name == rds;
+    if (!rds.empty() && rds != listener.active_rds && !waits) unfollow(rds, value.name);
+    return status;
+  }
+  if (!rds.empty()) {
+    const auto& table = routes_.find(rds)->second.table;
+    if (table != nullptr && builder_.routes(rds) != table) builder_.put_routes(rds, table);
+  }
+  const std::string before = std::exchange(listener.active_rds, rds);
+  listener.active = true;
+  if (!before.empty() && before != rds) unfollow(before, value.name);
+  return status;
+}
+
+void WarmingListeners::remove(std::string_view name) {
+  const auto it = listeners_.find(name);
+  if (it == listeners_.end() || it->second.is_static) return;
+  drop_next(it->second);
+  if (!it->second.active_rds.empty()) unfollow(it->second.active_rds, it->first);
+  builder_.remove_listener(name);
+  listeners_.erase(it);
+}
+
+bool WarmingListeners::is_static(std::string_view name) const {
+  const auto it = listeners_.find(name);
+  return it != listeners_.end() && it->second.is_static;
+}
+
+// ---- Routes.
+
+std::shared_ptr<const router::RouteTable> WarmingListeners::routes(std::string_view name) const {
+  const auto it = routes_.find(name);
+  return it == routes_.end() ? nullptr : it->second.table;
+}
+
+void WarmingListeners::put_routes(std::string_view name,
+                                  std::shared_ptr<const router::RouteTable> table) {
+  const auto it = routes_.find(name);
+  if (it == routes_.end()) return;  // nobody names them any more
+  it->second.table = std::move(table);
+  it->second.wait_ended = false;
+  deliver(it->first);
+}
+
+void WarmingListeners::end_wait(std::string_view rds_name) {
+  const auto it = routes_.find(rds_name);
+  if (it == routes_.end() || it->second.ready()) return;
+  it->second.wait_ended = true;
+  deliver(it->first);
+}
+
+void WarmingListeners::deliver(const std::string& rds_name) {
+  const Routes& routes = routes_.find(rds_name)->second;
+  const std::vector<std::string> users = routes.listeners;
+  bool serves = false;
+  for (const std::string& user : users) {
+    Listener& listener = listeners_.find(user)->second;
+    if (listener.next && listener.next->http.rds_name == rds_name) activate_next(listener);
+    serves = serves || listener.active_rds == rds_name;
+  }
+  if (serves && routes.table != nullptr && builder_.routes(rds_name) != routes.table) {
+    builder_.put_routes(rds_name, routes.table);
+  }
+}
+
+void WarmingListeners::activate_next(Listener& listener) {
+  const ListenerValue value = *listener.next;
+  std::vector<std::string> warnings;
+  const absl::Status status = activate(listener, value, &warnings);
+  if (status.ok()) {
+    drop_next(listener);
+    return;
+  }
+  set_waiting(listener, false);
+  if (listener.is_static && !listener.active) {
+    failure_ = {value.name, status};
+    return;
+  }
+  log::error("config", base::cat(base::message_of(status), "; trying again in ",
+                                 kBindRetryNs / base::kNsPerSec, " s"));
+  deadlines_.set(Type::kListener, value.name, kBindRetryNs);
+}
+
+void WarmingListeners::retry(std::string_view name) {
+  const auto it = listeners_.find(name);
+  if (it == listeners_.end() || !it->second.next || it->second.waiting) return;
+  activate_next(it->second);
+}
+
+void WarmingListeners::list_waits(std::vector<Wait>* out) const {
+  for (const auto& [name, listener] : listeners_) {
+    if (!listener.next) continue;
+    out->push_back({Type::kListener, name, Type::kRoute, listener.next->http.rds_name,
+                    listener.active, listener.since});
+  }
+}
+
+}  // namespace sluice::xds
