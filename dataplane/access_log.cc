@@ -20,20 +20,24 @@ namespace sluice::dataplane {
 
 namespace {
 
+// Non-blocking matters for pipes only: opening one that nobody reads is an error, not a wait.
 int open_file(const std::string& path) noexcept {
-  return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+  return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                0644);
 }
 
-// Writes all of it; 0 or an errno.
-int write_all(int fd, const char* data, size_t size) noexcept {
+// Writes all of it; 0 or an errno. While a reader does not read it waits, but once `stop` is set
+// only for a second.
+int write_all(int fd, const char* data, size_t size, const std::atomic<bool>& stop) noexcept {
   while (size > 0) {
     const ssize_t n = ::write(fd, data, size);
     if (n >= 0) {
       data += n;
       size -= static_cast<size_t>(n);
-    } else if (errno == EAGAIN) {  // a standard stream that somebody made non-blocking
+    } else if (errno == EAGAIN) {  // a pipe
       pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
-      ::poll(&ready, 1, 1000);
+      const bool last = stop.load(std::memory_order_relaxed);
+      if (::poll(&ready, 1, 1000) == 0 && last) return ETIMEDOUT;
     } else if (errno != EINTR) {
       return errno;
     }
@@ -297,7 +301,7 @@ void AccessLogFlusher::run() noexcept {
 
 void AccessLogFlusher::write_chunk(WorkerAccessLog::Chunk& chunk) noexcept {
   AccessLogSink& sink = *chunk.sink;
-  if (const int error = write_all(sink.fd_, chunk.data, chunk.size); error != 0) {
+  if (const int error = write_all(sink.fd_, chunk.data, chunk.size, stop_); error != 0) {
     fail(sink, error);
   } else {
     sink.failing_ = false;
