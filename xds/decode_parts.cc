@@ -126,6 +126,7 @@ absl::Status decode_header_edits(const Context& context, const Path& at, std::st
   }
   for (int i = 0; i < remove.size(); ++i) {
     std::string name = lower_case(remove[i]);
+    if (name.empty()) return context.error(Path(at, remove_name, i), "the name is empty");
     if (is_protected_header(name)) {
       return context.error(Path(at, remove_name, i), "this header cannot be removed: \"", name,
                            "\"");

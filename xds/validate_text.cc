@@ -113,11 +113,13 @@ bool is_uuid(std::string_view value) {
 }
 
 // RFC 9110 section 5.6.2 `token`; a pseudo header's colon may come first. Loose: all but the
-// characters that end a line or a string.
+// characters that end a line or a string, and the empty text (protoc-gen-validate's pattern is
+// `^[^\0\n\r]*$` then: optional names such as ClusterWeight.cluster_header rely on it).
 bool is_header_name(std::string_view value, bool strict) {
   if (strict && value.size() > 1 && value.front() == ':') value.remove_prefix(1);
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !value.empty() && std::all_of(value.begin(), value.end(), [&](char c) {
+  if (strict && value.empty()) return false;
+  return std::all_of(value.begin(), value.end(), [&](char c) {
     if (!strict) return c != '\0' && c != '\n' && c != '\r';
     return is_alnum(c) || contains(kMarks, c);
   });

@@ -1,7 +1,7 @@
 #include "xds/version.h"
 
 #include <google/protobuf/stubs/common.h>
-#include <grpc/grpc.h>
+#include <grpcpp/version_info.h>
 
 #include "absl/base/config.h"
 #include "base/text.h"
@@ -49,7 +49,7 @@ std::string version_parts() {
 
 std::string version_text() {
   return base::cat("sluice  version: ", version_parts(), "\nlinked: ", ssl_version(), ", gRPC ",
-                   grpc_version_string(), ", protobuf ", dotted(GOOGLE_PROTOBUF_VERSION),
+                   GRPC_CPP_VERSION_STRING, ", protobuf ", dotted(GOOGLE_PROTOBUF_VERSION),
                    ", Boost ", SLUICE_BOOST_VERSION, ", nghttp2 ", SLUICE_NGHTTP2_VERSION,
                    ", Abseil ", ABSL_LTS_RELEASE_VERSION, "\n");
 }

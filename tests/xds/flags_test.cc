@@ -47,12 +47,27 @@ TEST(Flags, HasEnvoysDefaults) {
 }
 
 TEST(Flags, TakesIstiosAgentCommandLine) {
-  const Flags flags = parsed({"-c", "etc/istio/proxy/envoy-rev.json", "--drain-time-s", "45",
-                              "--drain-strategy", "immediate", "--local-address-ip-version", "v4",
-                              "--file-flush-interval-msec", "1000", "--disable-hot-restart",
-                              "--allow-unknown-static-fields", "-l", "warning",
-                              "--component-log-level", "misc:error", "--skip-deprecated-logs",
-                              "--concurrency", "2", "--config-yaml", R"({"node":{"id":"a"}})"});
+  const Flags flags = parsed({"-c",
+                              "etc/istio/proxy/envoy-rev.json",
+                              "--drain-time-s",
+                              "45",
+                              "--drain-strategy",
+                              "immediate",
+                              "--local-address-ip-version",
+                              "v4",
+                              "--file-flush-interval-msec",
+                              "1000",
+                              "--disable-hot-restart",
+                              "--allow-unknown-static-fields",
+                              "-l",
+                              "warning",
+                              "--component-log-level",
+                              "misc:error",
+                              "--skip-deprecated-logs",
+                              "--concurrency",
+                              "2",
+                              "--config-yaml",
+                              R"({"node":{"id":"a"}})"});
   EXPECT_EQ(flags.config_path, "etc/istio/proxy/envoy-rev.json");
   EXPECT_EQ(flags.drain_time, std::chrono::seconds(45));
   EXPECT_EQ(flags.drain_strategy, Flags::DrainStrategy::kImmediate);
@@ -120,15 +135,35 @@ TEST(Flags, NamesFlagValueAndRemedyInErrors) {
 
 TEST(Flags, HelpListsEveryFlagOfTheDesign) {
   const std::string help = help_text();
-  for (const char* name :
-       {"-c, --config-path", "--config-yaml", "--service-node", "--service-cluster",
-        "--service-zone", "--concurrency", "--cpuset-threads", "-l, --log-level",
-        "--component-log-level", "--log-format", "--log-path", "--drain-time-s", "--drain-strategy",
-        "--parent-shutdown-time-s", "--admin-address-path", "--mode", "--disable-hot-restart",
-        "--base-id", "--restart-epoch", "--allow-unknown-static-fields",
-        "--reject-unknown-dynamic-fields", "--ignore-unknown-dynamic-fields",
-        "--skip-deprecated-logs", "--file-flush-interval-msec", "--file-flush-min-size-kb",
-        "--local-address-ip-version", "--enable-core-dump", "--bootstrap-version", "--version"}) {
+  for (const char* name : {"-c, --config-path",
+                           "--config-yaml",
+                           "--service-node",
+                           "--service-cluster",
+                           "--service-zone",
+                           "--concurrency",
+                           "--cpuset-threads",
+                           "-l, --log-level",
+                           "--component-log-level",
+                           "--log-format",
+                           "--log-path",
+                           "--drain-time-s",
+                           "--drain-strategy",
+                           "--parent-shutdown-time-s",
+                           "--admin-address-path",
+                           "--mode",
+                           "--disable-hot-restart",
+                           "--base-id",
+                           "--restart-epoch",
+                           "--allow-unknown-static-fields",
+                           "--reject-unknown-dynamic-fields",
+                           "--ignore-unknown-dynamic-fields",
+                           "--skip-deprecated-logs",
+                           "--file-flush-interval-msec",
+                           "--file-flush-min-size-kb",
+                           "--local-address-ip-version",
+                           "--enable-core-dump",
+                           "--bootstrap-version",
+                           "--version"}) {
     EXPECT_NE(help.find(name), std::string::npos) << name;
   }
 }
