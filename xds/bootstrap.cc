@@ -252,6 +252,23 @@ class StaticResources {
   Names cluster_names_, listener_names_;
 };
 
+// Internal listeners are no more than an address family, which is refused where it is used.
+absl::Status check_extensions(const Context& context, const ProtoBootstrap& in) {
+  constexpr Text kInternal = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener";
+  const Path root;
+  for (int i = 0; i < in.bootstrap_extensions_size(); ++i) {
+    const Path at(root, "bootstrap_extensions", i);
+    const std::string type = context.type_of(in.bootstrap_extensions(i).typed_config());
+    if (type == kInternal) {
+      context.warn(at, kInternal, "there are no internal listeners yet");
+      continue;
+    }
+    return context.error(Path(at, "typed_config"), "this extension is not supported yet: \"", type,
+                         "\"; remove it");
+  }
+  return absl::OkStatus();
+}
+
 void decode_rest(const ProtoBootstrap& in, Bootstrap* out) {
   out->local_cluster_name = in.cluster_manager().local_cluster_name();
   out->stats_flush_on_admin = in.stats_flush_on_admin();
@@ -290,6 +307,7 @@ absl::StatusOr<Bootstrap> load_bootstrap(const Flags& flags) {
   if (!s.ok()) return s;
   if (s = decode_dynamic(context, in, clusters, &out); !s.ok()) return s;
   if (s = resources.listeners(listeners); !s.ok()) return s;
+  if (s = check_extensions(context, in); !s.ok()) return s;
   decode_rest(in, &out);
   return out;
 }

@@ -6,7 +6,7 @@ std::span<const TypeSupport> bootstrap_support() {
   static const std::vector<TypeSupport> kTable = {
       {"envoy.config.bootstrap.v3.Bootstrap",
        "node static_resources dynamic_resources cluster_manager admin stats_flush_interval "
-       "stats_flush_on_admin layered_runtime",
+       "stats_flush_on_admin layered_runtime bootstrap_extensions",
        R"(
 flags_path: nothing is read from there
 stats_sinks: statistics are pulled from admin
