@@ -113,6 +113,14 @@ struct CostHistograms {
       if (ns >= 0) spans[i].add(static_cast<uint64_t>(ns));
     }
   }
+  // Only those that are kept for every exchange: routing, request chain, total.
+  void record_always(const Stamps& stamps) noexcept {
+    for (const Cost cost : {Cost::kRoute, Cost::kChain, Cost::kTotal}) {
+      const CostSpan& span = kCostSpans[static_cast<size_t>(cost)];
+      const int64_t ns = stamps.between_ns(span.from, span.to);
+      if (ns >= 0) of(cost).add(static_cast<uint64_t>(ns));
+    }
+  }
   Histogram& of(Cost cost) noexcept { return spans[static_cast<size_t>(cost)]; }
   const Histogram& of(Cost cost) const noexcept { return spans[static_cast<size_t>(cost)]; }
 };

@@ -360,18 +360,21 @@ void Exchange::on_pool_ready(UpstreamConnection& connection) noexcept {
   connection.begin(this);
   cluster_->cells().upstream_rq_active.add();
   facts_.upstream_protocol = http::Protocol::kHttp11;
-  base::Chain head;
-  if (!http::write_request_head(&request_, request_block_, arena_, &head)) {
+  net::Stream& stream = connection.stream();
+  const size_t before = stream.buffered();
+  if (!http::write_request_head(&request_, request_block_, arena_, &stream.out())) {
     return reply(Reason::kInternal);
   }
-  facts_.upstream_wire_sent += head.bytes();
-  connection.stream().write(std::move(head));
+  facts_.upstream_wire_sent += stream.buffered() - before;
+  stream.mark_dirty();
   stamps_.mark(Stamp::kHeadSent);
   head_sent_ = true;
   end_sent_ = !has_body_;
   if (!early_body_.empty()) send_body(std::exchange(early_body_, {}));
   if (has_body_ && request_complete_) send_request_end();
+  const bool waited = body_congested_;
   update_body_flow();
+  if (waited && !body_congested_) session_->resume_body();
 }
 
 // ---- The request's body.

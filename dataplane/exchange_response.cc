@@ -103,14 +103,16 @@ bool Exchange::write_head(http::ResponseWrite how, const base::BlockRef& block) 
   }
   close_after_ = close_after_ || !request_.keep_alive || (until_close && !how.to_head);
   how.close = close_after_ && !tunnel_;
-  base::Chain head;
-  if (!http::write_response_head(&response_, how, block, arena_, &head)) return false;
+  net::Stream& stream = session_->stream();
+  const size_t before = stream.buffered();
+  if (!http::write_response_head(&response_, how, block, arena_, &stream.out())) return false;
+  const size_t head_bytes = stream.buffered() - before;
   response_framing_ = how.framing;
   discard_response_body_ = how.to_head || has_no_body(response_.status);
   response_began_ = true;
-  facts_.response_head_bytes = head.bytes();
-  facts_.downstream_wire_sent += head.bytes();
-  session_->stream().write(std::move(head));
+  facts_.response_head_bytes = head_bytes;
+  facts_.downstream_wire_sent += head_bytes;
+  stream.mark_dirty();
   stamps_.mark(Stamp::kResponseBegun);
   base::HttpCells& cells = session_->cells();
   base::count_downstream(cells, response_.status);
@@ -242,7 +244,7 @@ void Exchange::abort(Reason reason) noexcept {
 }
 
 void Exchange::account() noexcept {
-  worker_.costs().record(stamps_);
+  worker_.record_costs(stamps_);
   base::HttpCells& cells = session_->cells();
   cells.downstream_rq_active.sub();
   const int64_t took = stamps_.has(Stamp::kFlushed)

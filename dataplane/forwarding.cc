@@ -35,7 +35,29 @@ constexpr HeaderId kNotAtTheEdge[] = {
     HeaderId::kXEnvoyDownstreamServiceNode,
 };
 
+// Bits by id, for FieldList::may_have_any().
+struct IdMask {
+  uint64_t bits[2] = {0, 0};
+};
+template <typename... Lists>
+constexpr IdMask mask_of(const Lists&... lists) noexcept {
+  IdMask mask;
+  const auto add = [&mask](HeaderId id) {
+    const auto n = static_cast<unsigned>(id);
+    mask.bits[n / 64] |= uint64_t{1} << (n % 64);
+  };
+  (
+      [&] {
+        for (const HeaderId id : lists) add(id);
+      }(),
+      ...);
+  return mask;
+}
+constexpr IdMask kUntrusted = mask_of(kNeverFromClients, kNotAtTheEdge);
+
 void remove_untrusted(http::FieldList& fields, bool edge) noexcept {
+  if (!fields.may_have_any(kUntrusted.bits)) [[likely]]
+    return;
   for (const HeaderId id : kNeverFromClients) fields.remove(id);
   if (!edge) return;
   for (const HeaderId id : kNotAtTheEdge) fields.remove(id);
@@ -59,22 +81,39 @@ bool forward_address(http::FieldList& fields, const RequestContext& c, ClientAdd
   return fields.append_value(HeaderId::kXForwardedFor, ",", c.peer_ip_text);
 }
 
+struct HexPairs {
+  char text[256][2];
+};
+constexpr HexPairs make_hex_pairs() noexcept {
+  HexPairs pairs{};
+  constexpr char kHex[] = "0123456789abcdef";
+  for (int i = 0; i < 256; ++i) {
+    pairs.text[i][0] = kHex[i >> 4];
+    pairs.text[i][1] = kHex[i & 15];
+  }
+  return pairs;
+}
+constexpr HexPairs kHexPairs = make_hex_pairs();
+
 // RFC 9562 version 4, 36 characters.
 std::string_view make_uuid(base::Random& random, base::Arena& arena) noexcept {
-  static constexpr char kHex[] = "0123456789abcdef";
   char* out = arena.chars(36);
   if (out == nullptr) return {};
   uint64_t high = random.next();
   uint64_t low = random.next();
   high = (high & ~uint64_t{0xf000}) | 0x4000;
   low = (low & 0x3fffffffffffffff) | 0x8000000000000000;
-  char* p = out;
-  for (int nibble = 0; nibble < 32; ++nibble) {
-    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) *p++ = '-';
-    uint64_t& word = nibble < 16 ? high : low;
-    *p++ = kHex[word >> 60];
-    word <<= 4;
-  }
+  const auto put = [](char* to, uint64_t word, int from, int to_byte) {
+    for (int byte = from; byte < to_byte; ++byte, to += 2) {
+      std::memcpy(to, kHexPairs.text[(word >> (56 - 8 * byte)) & 0xff], 2);
+    }
+  };
+  put(out, high, 0, 4);
+  put(out + 9, high, 4, 6);
+  put(out + 14, high, 6, 8);
+  put(out + 19, low, 0, 2);
+  put(out + 24, low, 2, 8);
+  out[8] = out[13] = out[18] = out[23] = '-';
   return {out, 36};
 }
 
@@ -84,7 +123,7 @@ bool set_request_id(http::FieldList& fields, const RequestContext& c, bool edge)
   const bool force = edge && !http.preserve_external_request_id;
   if (!force && fields.has(HeaderId::kXRequestId)) return true;
   const std::string_view id = make_uuid(*c.random, *fields.arena());
-  return !id.empty() && fields.set(HeaderId::kXRequestId, id);
+  return !id.empty() && fields.set_clean(HeaderId::kXRequestId, id);
 }
 
 }  // namespace
@@ -129,7 +168,7 @@ bool prepare_request(http::RequestHead* head, const RequestContext& c,
   head->scheme = scheme;
   const bool believe_proto = edge && http.xff_num_trusted_hops > 0;
   const bool keep_proto = (!edge || believe_proto) && fields.has(HeaderId::kXForwardedProto);
-  if (!keep_proto && !fields.set(HeaderId::kXForwardedProto, scheme)) return false;
+  if (!keep_proto && !fields.set_clean(HeaderId::kXForwardedProto, scheme)) return false;
   remove_untrusted(fields, edge);
   if (!set_request_id(fields, c, edge)) return false;
   if (!http.via.empty()) return fields.append_value(HeaderId::kVia, ", ", http.via);
@@ -169,8 +208,8 @@ void normalise_authority(http::RequestHead* head, const HttpValue& http, uint16_
 void add_expected_timeout(http::RequestHead* head, int64_t timeout_ns) noexcept {
   if (timeout_ns <= 0) return;
   char text[20];
-  head->fields.set(HeaderId::kXEnvoyExpectedRqTimeoutMs,
-                   decimal(static_cast<uint64_t>(timeout_ns / 1'000'000), text));
+  head->fields.set_clean(HeaderId::kXEnvoyExpectedRqTimeoutMs,
+                         decimal(static_cast<uint64_t>(timeout_ns / 1'000'000), text));
 }
 
 bool prepare_response(http::ResponseHead* head, const ResponseContext& c) noexcept {
@@ -180,17 +219,17 @@ bool prepare_response(http::ResponseHead* head, const ResponseContext& c) noexce
   char text[20];
   bool ok = true;
   if (c.upstream_ms >= 0) {
-    ok = fields.set(HeaderId::kXEnvoyUpstreamServiceTime,
-                    decimal(static_cast<uint64_t>(c.upstream_ms), text));
+    ok = fields.set_clean(HeaderId::kXEnvoyUpstreamServiceTime,
+                          decimal(static_cast<uint64_t>(c.upstream_ms), text));
   }
-  if (!fields.has(HeaderId::kDate)) ok = ok && fields.add(HeaderId::kDate, c.date);
+  if (!fields.has(HeaderId::kDate)) ok = ok && fields.add_clean(HeaderId::kDate, c.date);
   switch (http.server_header) {
     case ServerHeader::kOverwrite:
-      ok = ok && fields.set(HeaderId::kServer, http.server_name);
+      ok = ok && fields.set_clean(HeaderId::kServer, http.server_name);
       break;
     case ServerHeader::kAppendIfAbsent:
       if (!fields.has(HeaderId::kServer)) {
-        ok = ok && fields.add(HeaderId::kServer, http.server_name);
+        ok = ok && fields.add_clean(HeaderId::kServer, http.server_name);
       }
       break;
     case ServerHeader::kPassThrough:

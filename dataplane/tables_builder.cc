@@ -232,6 +232,12 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
   auto config = std::make_shared<HttpConfig>();
   config->value = value.http;
   config->listener_port = bound.port();
+  if (!http::is_field_value(value.http.server_name)) {
+    return base::config_error(at, ".server_name: not a valid field value");
+  }
+  if (!http::is_field_value(value.http.via)) {
+    return base::config_error(at, ".via: not a valid field value");
+  }
   fill_times(*config);
   fill_codec(*config);
   auto chain =

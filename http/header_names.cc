@@ -11,78 +11,92 @@ static_assert(std::endian::native == std::endian::little);
 namespace {
 
 // In the order of HeaderId.
-constexpr std::string_view kHeaderNames[] = {
-    "",
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "upgrade",
-    "expect",
-    "te",
-    "trailer",
-    "keep-alive",
-    "proxy-connection",
-    "content-type",
-    "user-agent",
-    "accept",
-    "accept-encoding",
-    "authorization",
-    "cookie",
-    "set-cookie",
-    "date",
-    "server",
-    "via",
-    "location",
-    "origin",
-    "referer",
-    "cache-control",
-    "etag",
-    "vary",
-    "content-encoding",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-client-cert",
-    "x-request-id",
-    "x-client-trace-id",
-    "traceparent",
-    "tracestate",
-    "grpc-status",
-    "grpc-message",
-    "grpc-timeout",
-    "x-envoy-internal",
-    "x-envoy-external-address",
-    "x-envoy-original-path",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-upstream-service-time",
-    "x-envoy-upstream-rq-timeout-ms",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-    "x-envoy-retry-on",
-    "x-envoy-max-retries",
-    "x-envoy-attempt-count",
-    "x-envoy-decorator-operation",
-    "x-envoy-downstream-service-cluster",
-    "x-envoy-downstream-service-node",
-    "x-envoy-overloaded",
-    "x-envoy-ratelimited",
-    "x-envoy-force-trace",
-    "x-envoy-hedge-on-per-try-timeout",
-    "x-envoy-original-dst-host",
-    "x-envoy-ip-tags",
-    "x-envoy-upstream-alt-stat-name",
-    "x-envoy-upstream-rq-timeout-alt-response",
-    "x-envoy-retry-grpc-on",
-    "x-envoy-retriable-status-codes",
-    "x-envoy-retriable-header-names",
-    "x-envoy-original-host",
-    "x-envoy-upstream-healthchecked-cluster",
-    "x-envoy-degraded",
-    "x-envoy-local-reply-reason",
+constexpr std::string_view kHeaderLines[] = {
+    ": ",
+    "host: ",
+    "connection: ",
+    "content-length: ",
+    "transfer-encoding: ",
+    "upgrade: ",
+    "expect: ",
+    "te: ",
+    "trailer: ",
+    "keep-alive: ",
+    "proxy-connection: ",
+    "content-type: ",
+    "user-agent: ",
+    "accept: ",
+    "accept-encoding: ",
+    "authorization: ",
+    "cookie: ",
+    "set-cookie: ",
+    "date: ",
+    "server: ",
+    "via: ",
+    "location: ",
+    "origin: ",
+    "referer: ",
+    "cache-control: ",
+    "etag: ",
+    "vary: ",
+    "content-encoding: ",
+    "forwarded: ",
+    "x-forwarded-for: ",
+    "x-forwarded-proto: ",
+    "x-forwarded-host: ",
+    "x-forwarded-port: ",
+    "x-forwarded-client-cert: ",
+    "x-request-id: ",
+    "x-client-trace-id: ",
+    "traceparent: ",
+    "tracestate: ",
+    "grpc-status: ",
+    "grpc-message: ",
+    "grpc-timeout: ",
+    "x-envoy-internal: ",
+    "x-envoy-external-address: ",
+    "x-envoy-original-path: ",
+    "x-envoy-expected-rq-timeout-ms: ",
+    "x-envoy-upstream-service-time: ",
+    "x-envoy-upstream-rq-timeout-ms: ",
+    "x-envoy-upstream-rq-per-try-timeout-ms: ",
+    "x-envoy-retry-on: ",
+    "x-envoy-max-retries: ",
+    "x-envoy-attempt-count: ",
+    "x-envoy-decorator-operation: ",
+    "x-envoy-downstream-service-cluster: ",
+    "x-envoy-downstream-service-node: ",
+    "x-envoy-overloaded: ",
+    "x-envoy-ratelimited: ",
+    "x-envoy-force-trace: ",
+    "x-envoy-hedge-on-per-try-timeout: ",
+    "x-envoy-original-dst-host: ",
+    "x-envoy-ip-tags: ",
+    "x-envoy-upstream-alt-stat-name: ",
+    "x-envoy-upstream-rq-timeout-alt-response: ",
+    "x-envoy-retry-grpc-on: ",
+    "x-envoy-retriable-status-codes: ",
+    "x-envoy-retriable-header-names: ",
+    "x-envoy-original-host: ",
+    "x-envoy-upstream-healthchecked-cluster: ",
+    "x-envoy-degraded: ",
+    "x-envoy-local-reply-reason: ",
 };
-static_assert(std::size(kHeaderNames) == static_cast<size_t>(HeaderId::kCount));
+static_assert(std::size(kHeaderLines) == static_cast<size_t>(HeaderId::kCount));
+
+// Without the colon and the space.
+struct Names {
+  std::string_view at[std::size(kHeaderLines)];
+};
+constexpr Names make_names() noexcept {
+  Names names;
+  for (size_t i = 0; i < std::size(kHeaderLines); ++i) {
+    names.at[i] = kHeaderLines[i].substr(0, kHeaderLines[i].size() - 2);
+  }
+  return names;
+}
+constexpr Names kNames = make_names();
+constexpr const auto& kHeaderNames = kNames.at;
 
 // A perfect hash of the names above, but the two that are shorter than four characters: the last
 // four characters, the one in the middle and the length, times a multiplier that a search found.
@@ -142,6 +156,10 @@ bool same_bytes(const char* a, const char* b, size_t size) noexcept {
 }
 
 }  // namespace
+
+std::string_view line_begin_of(HeaderId id) noexcept {
+  return kHeaderLines[static_cast<size_t>(id)];
+}
 
 std::string_view name_of(HeaderId id) noexcept { return kHeaderNames[static_cast<size_t>(id)]; }
 

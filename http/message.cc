@@ -46,6 +46,24 @@ bool compose(base::Arena* arena, std::string_view name, std::string_view value,
   return true;
 }
 
+// The same for a name that is known and a value that needs no look.
+bool compose_clean(base::Arena* arena, HeaderId id, std::string_view value, Field* field) noexcept {
+  const std::string_view begin = line_begin_of(id);
+  char* const line = arena->chars(begin.size() + value.size() + 2);
+  if (line == nullptr) return false;
+  std::memcpy(line, begin.data(), begin.size());
+  char* const at = line + begin.size();
+  if (!value.empty()) std::memcpy(at, value.data(), value.size());
+  std::memcpy(at + value.size(), "\r\n", 2);
+  field->name_data = line;
+  field->value_data = at;
+  field->name_size = static_cast<uint16_t>(begin.size() - 2);
+  field->value_size = static_cast<uint32_t>(value.size());
+  field->id = id;
+  field->flags = Field::kLine;
+  return true;
+}
+
 // After the first field that `is_it` picks was replaced, the others go.
 template <typename Pick>
 void remove_all(Field* from, Field* end, Pick&& is_it) noexcept {
@@ -90,22 +108,29 @@ bool FieldList::add(std::string_view name, std::string_view value) noexcept {
   return push(field);
 }
 
-bool FieldList::add(HeaderId id, std::string_view value) noexcept {
+bool FieldList::add_clean(HeaderId id, std::string_view value) noexcept {
   Field field;
-  if (!is_field_value(value) || !compose(arena_, name_of(id), value, &field)) return false;
-  field.id = id;
-  return push(field);
+  return compose_clean(arena_, id, value, &field) && push(field);
 }
 
-bool FieldList::set(HeaderId id, std::string_view value) noexcept {
+bool FieldList::set_clean(HeaderId id, std::string_view value) noexcept {
   Field* const first = find(id);
-  if (first == nullptr) return add(id, value);
+  if (first == nullptr) return add_clean(id, value);
   Field field;
-  if (!is_field_value(value) || !compose(arena_, name_of(id), value, &field)) return false;
-  field.id = id;
+  if (!compose_clean(arena_, id, value, &field)) return false;
   *first = field;
   remove_all(first + 1, end(), [id](const Field& f) { return f.id == id; });
   return true;
+}
+
+bool FieldList::add(HeaderId id, std::string_view value) noexcept {
+  value = trimmed(value);
+  return is_field_value(value) && add_clean(id, value);
+}
+
+bool FieldList::set(HeaderId id, std::string_view value) noexcept {
+  value = trimmed(value);
+  return is_field_value(value) && set_clean(id, value);
 }
 
 bool FieldList::set(std::string_view name, std::string_view value) noexcept {

@@ -93,6 +93,8 @@ enum class HeaderId : uint8_t {
 static_assert(static_cast<int>(HeaderId::kCount) <= 128);
 
 std::string_view name_of(HeaderId id) noexcept;
+// "name: ".
+std::string_view line_begin_of(HeaderId id) noexcept;
 // `name` in lower case. A switch on length and a compare: no hashing of unknown names' bytes twice.
 HeaderId header_id_of(std::string_view name) noexcept;
 
@@ -200,6 +202,15 @@ class FieldList {
 
   bool add(std::string_view name, std::string_view value) noexcept;
   bool add(HeaderId id, std::string_view value) noexcept;
+  // The same for values that cannot be anything but clean: our own digits, dates and identifiers,
+  // and configuration that was checked when it was compiled.
+  bool add_clean(HeaderId id, std::string_view value) noexcept;
+  bool set_clean(HeaderId id, std::string_view value) noexcept;
+  // Whether any of a set of names (bits by id) was ever added: lets a caller pass over a whole
+  // list.
+  bool may_have_any(const uint64_t (&mask)[2]) const noexcept {
+    return ((known_[0] & mask[0]) | (known_[1] & mask[1])) != 0;
+  }
   // Replaces the value of the first such field in its place and removes further ones; adds when
   // there is none.
   bool set(HeaderId id, std::string_view value) noexcept;

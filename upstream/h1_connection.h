@@ -146,6 +146,15 @@ class H1Connection : public net::Deferred, public net::Link {
   bool process_head() noexcept;
   bool process_body() noexcept;
   void on_eof() noexcept;
+  // Not a byte of a response has come.
+  bool unanswered() const noexcept {
+    return phase_ == Phase::kHead && unread() == 0 && num_interim_ == 0;
+  }
+  void fail_reset(base::Fault fault) noexcept {
+    fault.replay_safe = unanswered();
+    fail(phase_ == Phase::kBody ? base::Reason::kUpstreamTruncated : base::Reason::kUpstreamReset,
+         fault, stream_.error());
+  }
   void fail(base::Reason reason, base::Fault fault, int error) noexcept;
   void finish(http::FieldList* trailers) noexcept;
 
@@ -203,7 +212,7 @@ void H1Connection<User>::on_stream(uint8_t events) noexcept {
     if (stream_.readable()) {
       read();
     } else if (events & net::kBroken) {
-      fail(base::Reason::kUpstreamReset, stream_.fault(), stream_.error());
+      fail_reset(stream_.fault());
     }
   }
 }
@@ -267,7 +276,7 @@ void H1Connection<User>::read() noexcept {
     if (r.bytes > 0) {
       if (!process()) return;
     } else if (r.fault) {
-      fail(base::Reason::kUpstreamReset, r.fault, stream_.error());
+      fail_reset(r.fault);
       return;
     } else if (r.eof) {
       on_eof();
@@ -363,9 +372,8 @@ void H1Connection<User>::on_eof() noexcept {
     return;
   }
   const bool answered = phase_ == Phase::kBody;
-  const bool untouched = !answered && unread() == 0 && num_interim_ == 0;
   fail(answered ? base::Reason::kUpstreamTruncated : base::Reason::kUpstreamClosed,
-       {base::Fault::Kind::kClosed, base::Fault::Side::kBackend, untouched}, 0);
+       {base::Fault::Kind::kClosed, base::Fault::Side::kBackend, unanswered()}, 0);
 }
 
 template <class User>

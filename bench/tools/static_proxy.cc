@@ -1,6 +1,6 @@
-// static_proxy PORT UPSTREAM_PORT [WORKERS] [options]: the data plane from tables written by hand, no
-// protobuf and no gRPC in the process (contract F10). What the gate and the comparison with the floor
-// measure; options: edge (forwarded headers, path normalisation), routes=N, log=FILE.
+// static_proxy PORT UPSTREAM_PORT [WORKERS] [options]: the data plane from tables written by hand,
+// no protobuf and no gRPC in the process (contract F10). What the gate and the comparison with the
+// floor measure; options: edge (forwarded headers, path normalisation), routes=N, log=FILE.
 
 #include <csignal>
 #include <cstdio>
@@ -54,8 +54,9 @@ int main(int argc, char** argv) {
       cluster.breakers_default.max_requests = 1'000'000;
   upstream::EndpointsValue endpoints;
   const auto port = static_cast<uint16_t>(std::atoi(argv[2]));
-  endpoints.localities.push_back(
-      {.endpoints = {{.address = *base::Address::ip("127.0.0.1", port)}}});
+  upstream::EndpointValue endpoint;
+  endpoint.address = *base::Address::ip("127.0.0.1", port);
+  endpoints.localities.emplace_back().endpoints.push_back(endpoint);
   cluster.static_endpoints = endpoints;
   if (const auto s = proxy.builder().put_cluster(cluster); !s.ok()) {
     std::fprintf(stderr, "%s\n", s.ToString().c_str());
@@ -79,11 +80,12 @@ int main(int argc, char** argv) {
   routes->virtual_hosts.push_back(host);
 
   listener.name = "in";
-  listener.addresses = {
-      *base::Address::ip("127.0.0.1", static_cast<uint16_t>(std::atoi(argv[1])))};
+  listener.addresses = {*base::Address::ip("127.0.0.1", static_cast<uint16_t>(std::atoi(argv[1])))};
   listener.http.stat_prefix = "in";
   listener.http.inline_routes = routes;
-  listener.http.filters.push_back({.name = "router", .config = dataplane::FilterRouter{}});
+  dataplane::FilterValue filter;
+  filter.name = "router";
+  listener.http.filters.push_back(filter);
   if (const auto s = proxy.builder().put_listener(listener); !s.ok()) {
     std::fprintf(stderr, "%s\n", s.ToString().c_str());
     return 1;
