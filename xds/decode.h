@@ -5,7 +5,7 @@
 // that Sluice does not have (support.h: an error where ignoring one could change where traffic
 // goes, what is let in, or what a client sees; a warning otherwise), and converted. Each resource
 // alone: whether a named cluster or route configuration exists is the assembler's question. Any
-// thread; nothing is kept but what is returned. 10,000 routes cost about 100 ms. Errors:
+// thread; nothing is kept but what is returned. 10,000 routes cost about 40 ms. Errors:
 // InvalidArgument, `listener "in": filter_chains[0].filters[0]...: problem: value; remedy`.
 #pragma once
 

@@ -149,7 +149,6 @@ absl::Status decode_http1(const Context& context, const Path& at, const Hcm& in,
                          "section 3.2.2 asks; remove it");
   }
   out->accept_http_10 = options.accept_http_10();
-  out->default_host_for_http_10 = options.default_host_for_http_10();
   out->allow_chunked_length = options.allow_chunked_length();
   return absl::OkStatus();
 }
@@ -173,7 +172,6 @@ void decode_path_and_headers(const Hcm& in, HttpValue* out) {
   out->via = in.via();
   if (!in.server_name().empty()) out->server_name = in.server_name();
   out->server_header = server_header(in);
-  out->append_x_forwarded_port = in.append_x_forwarded_port();
 }
 
 // Without TLS there is no client certificate, and all modes but this one remove the header.

@@ -95,9 +95,6 @@ absl::Status decode_route_config(const Context& context, const Path& at,
   out->name = in.name();
   out->most_specific_header_mutations_wins = in.most_specific_header_mutations_wins();
   out->ignore_port_in_host_matching = in.ignore_port_in_host_matching();
-  for (const std::string& name : in.internal_only_headers()) {
-    out->internal_only_headers.push_back(lower_case(name));
-  }
   if (in.has_max_direct_response_body_size_bytes()) {
     limits->max_direct_body_bytes = in.max_direct_response_body_size_bytes().value();
   }

@@ -48,7 +48,7 @@ on_demand_configuration: chains are complete from the start
        "via generate_request_id preserve_external_request_id always_set_request_id_in_response "
        "proxy_100_continue upgrade_configs normalize_path merge_slashes "
        "path_with_escaped_slashes_action request_id_extension strip_matching_host_port "
-       "strip_any_host_port strip_trailing_host_dot append_x_forwarded_port "
+       "strip_any_host_port strip_trailing_host_dot "
        "forward_client_cert_details",
        R"(
 tracing: no spans are made yet
@@ -58,6 +58,7 @@ access_log_flush_interval: requests are logged when they end
 flush_access_log_on_new_request: requests are logged when they end
 access_log_options: requests are logged when they end
 set_current_client_cert_details: without TLS there is no client certificate
+append_x_forwarded_port: x-forwarded-port is not sent to backends yet
 add_proxy_protocol_connection_state: there is no PROXY protocol yet
 )",
        "add_user_agent stream_error_on_invalid_http_message"},
@@ -78,7 +79,7 @@ use_request_id_for_trace_sampling: no spans are made yet
        "idle_timeout max_connection_duration max_headers_count headers_with_underscores_action "
        "max_requests_per_connection max_stream_duration"},
       {"envoy.config.core.v3.Http1ProtocolOptions",
-       "allow_absolute_url accept_http_10 default_host_for_http_10 enable_trailers "
+       "allow_absolute_url accept_http_10 enable_trailers "
        "allow_chunked_length",
        R"(
 use_balsa_parser: there is one parser

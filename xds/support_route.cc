@@ -5,7 +5,7 @@ namespace sluice::xds {
 std::span<const TypeSupport> route_support() {
   static const std::vector<TypeSupport> kTable = {
       {"envoy.config.route.v3.RouteConfiguration",
-       "name virtual_hosts internal_only_headers response_headers_to_add "
+       "name virtual_hosts response_headers_to_add "
        "response_headers_to_remove "
        "request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins "
        "validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching "

@@ -132,12 +132,12 @@ TEST(DecodeListener, TakesEveryOptionOfTheConnectionManager) {
     generate_request_id: false, preserve_external_request_id: true,
     always_set_request_id_in_response: true, proxy_100_continue: true, normalize_path: true,
     merge_slashes: true, path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD,
-    strip_any_host_port: true, strip_trailing_host_dot: true, append_x_forwarded_port: true,
+    strip_any_host_port: true, strip_trailing_host_dot: true,
     upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: x, enabled: false}],
     common_http_protocol_options: {idle_timeout: 6s, max_connection_duration: 7s,
       max_headers_count: 50, max_requests_per_connection: 8,
       headers_with_underscores_action: REJECT_REQUEST},
-    http_protocol_options: {accept_http_10: true, default_host_for_http_10: h,
+    http_protocol_options: {accept_http_10: true,
       allow_chunked_length: true})");
   EXPECT_EQ(got.codec, HttpValue::Codec::kHttp1);
   EXPECT_EQ(got.server_name, "me");
@@ -160,10 +160,9 @@ TEST(DecodeListener, TakesEveryOptionOfTheConnectionManager) {
   EXPECT_EQ(got.via, "v");
   EXPECT_EQ(got.escaped_slashes, dataplane::EscapedSlashes::kForward);
   EXPECT_EQ(got.strip_port, HttpValue::StripPort::kAny);
-  EXPECT_TRUE(got.strip_trailing_host_dot && got.append_x_forwarded_port);
+  EXPECT_TRUE(got.strip_trailing_host_dot);
   EXPECT_THAT(got.upgrades, ElementsAre("websocket"));
   EXPECT_TRUE(got.accept_http_10 && got.allow_chunked_length);
-  EXPECT_EQ(got.default_host_for_http_10, "h");
 }
 
 TEST(DecodeListener, KeepsDefaultsOfWhatIsNotSet) {
@@ -451,14 +450,13 @@ TEST(DecodeRoutes, TakesWeightsRewritesRedirectsAndDirectResponses) {
 }
 
 TEST(DecodeRoutes, TakesHostAndConfigurationLevels) {
-  const auto got = routes_of(R"({name: r, internal_only_headers: X-I,
-    most_specific_header_mutations_wins: true, ignore_port_in_host_matching: true,
+  const auto got = routes_of(
+      R"({name: r, most_specific_header_mutations_wins: true, ignore_port_in_host_matching: true,
     validate_clusters: true, request_headers_to_add: {header: {key: a, value: b}},
     virtual_hosts: [{name: v, domains: [a.com, '*.b.com'], require_tls: ALL,
       response_headers_to_remove: [Q]}, {name: w, domains: '*'}]})");
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->version, "7");
-  EXPECT_THAT(got->internal_only_headers, ElementsAre("x-i"));
   EXPECT_TRUE(got->most_specific_header_mutations_wins && got->ignore_port_in_host_matching);
   EXPECT_EQ(got->validate_clusters, true);
   ASSERT_EQ(got->virtual_hosts.size(), 2U);
@@ -509,6 +507,9 @@ TEST(DecodeRoutes, RefusesWithPathAndRemedy) {
   EXPECT_EQ(
       message_of(routes_of("{name: r, vhds: {config_source: {ads: {}}}}")),
       "route configuration \"r\": vhds: not supported yet, and not safe to ignore; remove it");
+  EXPECT_EQ(message_of(routes_of("{name: r, internal_only_headers: a}")),
+            "route configuration \"r\": internal_only_headers: not supported yet, and not safe to "
+            "ignore; remove it");
   EXPECT_EQ(
       message_of(routes_of("{name: r, virtual_hosts: [{name: v}]}")),
       "route configuration \"r\": virtual_hosts[0].domains: must have at least 1 items, has 0");
