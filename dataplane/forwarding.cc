@@ -27,7 +27,8 @@ constexpr HeaderId kNeverFromClients[] = {
     HeaderId::kXEnvoyOriginalHost,
     HeaderId::kXEnvoyHedgeOnPerTryTimeout,
     HeaderId::kXEnvoyInternal,
-    // forward_client_cert_details SANITIZE, and all other modes but one on a connection without TLS.
+    // forward_client_cert_details SANITIZE, and all other modes but one on a connection without
+    // TLS.
     HeaderId::kXForwardedClientCert,
 };
 
