@@ -22,7 +22,6 @@ class PersistentArray {
 
   // A default T for slots that were never set.
   const T& at(uint32_t slot) const noexcept {
-    static const T kNothing{};
     const uint32_t leaf = slot / kLeaf;
     const Spine& spine = *spine_;
     if (leaf >= spine.size() || spine[leaf] == nullptr) [[unlikely]]
@@ -58,6 +57,8 @@ class PersistentArray {
     T items[kLeaf]{};
   };
   using Spine = std::vector<std::shared_ptr<const Leaf>>;
+  // Not local to at(): that would cost each call the test of a guard.
+  inline static const T kNothing{};
   std::shared_ptr<const Spine> spine_;
 };
 
