@@ -33,7 +33,7 @@ with harness.Site() as site:
         [harness.listener("in", port, ROUTES, LOG.replace("LOG", str(log)))],
         [harness.static_cluster("a", a), harness.static_cluster("b", b),
          harness.static_cluster("gone", harness.free_port())])
-    sluice = site.sluice(bootstrap, "--file-flush-interval-msec", 50, "--drain-time-s", 10)
+    sluice = site.sluice(bootstrap, "--file-flush-interval-msec", 50, "--drain-time-s", 3)
     sluice.says("live with 2 worker(s)")
 
     answer = get(port, "/direct")

@@ -83,7 +83,7 @@ TEST(MockCpFiles, ErrorsHaveFileLineAndField) {
 }
 
 TEST(MockCpFiles, TheDemoIsWhatRunServes) {
-  const FolderContent demo = read_folder(SLUICE_SOURCE_DIR "/tools/mock-cp/demo");
+  const FolderContent demo = read_folder("tools/mock-cp/demo");
   EXPECT_THAT(demo.errors, IsEmpty());
   EXPECT_THAT(demo.resources.types.find(kLds)->second, SizeIs(1));
   EXPECT_THAT(demo.resources.types.find(kCds)->second, SizeIs(2));

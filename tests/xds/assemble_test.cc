@@ -96,7 +96,7 @@ std::string direct_listener(std::string_view name, int port = 0) {
 
 class XdsAssembler : public ::testing::Test {
  protected:
-  XdsAssembler() : server({.concurrency = 1}) {
+  XdsAssembler() : server(dataplane::Server::Options{}) {
     options.has_cds = options.has_lds = true;
     options.run_workers = false;
     options.on_live = [this] { live = true; };

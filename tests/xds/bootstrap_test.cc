@@ -23,7 +23,7 @@ using testing::Not;
 
 Flags flags_for(std::string_view file) {
   Flags flags;
-  flags.config_path = base::cat(SLUICE_SOURCE_DIR, "/tests/xds/data/", file);
+  flags.config_path = base::cat("tests/xds/data/", file);
   return flags;
 }
 
@@ -246,7 +246,7 @@ TEST(Bootstrap, RoutesToClustersOfTheControlPlaneAreNotItsToCheck) {
 
 // docs/config_support.md is printed from the table. SLUICE_UPDATE_DOCS=1 writes it.
 TEST(Support, DocumentIsTrueToTheTable) {
-  const std::string path = base::cat(SLUICE_SOURCE_DIR, "/docs/config_support.md");
+  const std::string path = "docs/config_support.md";
   const std::string wanted = support_markdown();
   if (getenv("SLUICE_UPDATE_DOCS") != nullptr) std::ofstream(path) << wanted;
   std::ifstream file(path);
