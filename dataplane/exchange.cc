@@ -117,6 +117,10 @@ bool Exchange::prepare_head() noexcept {
       }
     }
   }
+  if (request_.authority.empty()) {  // only HTTP/1.0 comes so far without a Host
+    if (config_->value.default_host_for_http_10.empty()) return reply(Reason::kMissingHost), false;
+    request_.authority = config_->value.default_host_for_http_10;
+  }
   const RequestContext context{&config_->value, &session_->peer(), session_->peer_ip_text(), false,
                                &worker_.random()};
   normalise_authority(&request_, config_->value, config_->listener_port);
@@ -402,7 +406,7 @@ void Exchange::send_body(base::Chain&& data) noexcept {
   } else {
     stream.out().append(std::move(data));
   }
-  stream.mark_dirty();
+  write_or_queue(stream);
 }
 
 // The source is read while there is room where the body goes.

@@ -133,8 +133,8 @@ void Exchange::on_upstream_data(base::View&& data) noexcept {
   } else {
     stream.out().append(std::move(data));
   }
-  stream.mark_dirty();
-  if (!stream.congested()) return;
+  write_or_queue(stream);
+  if (!stream.congested() || connection_ == nullptr) return;
   connection_->pause();
   session_->cells().downstream_flow_control_paused_reading_total.add();
 }

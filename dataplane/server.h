@@ -93,6 +93,7 @@ class Server {
   std::function<void()> drained_;
   net::Timer drain_timer_ = net::Timer::of<&Server::check_drained>(this);
   base::MonoNs published_at_ = 0;
+  base::MonoNs swept_at_ = 0;
 };
 
 }  // namespace sluice::dataplane
