@@ -143,12 +143,15 @@ std::string Message::field(std::string_view name) const {
   return {};
 }
 
-Message read_message(Socket& socket, std::string* rest, bool answers_head) {
+namespace {
+
+Message read_framed(Socket& socket, std::string* rest, bool answers_head, std::string* all) {
   Message m;
   std::string& in = *rest;
   const auto more = [&] {
     const std::string got = socket.receive();
     in += got;
+    *all += got;
     return !got.empty();
   };
   size_t end;
@@ -215,6 +218,15 @@ Message read_message(Socket& socket, std::string* rest, bool answers_head) {
   m.body = in.substr(0, size);
   in.erase(0, size);
   m.complete = true;
+  return m;
+}
+
+}  // namespace
+
+Message read_message(Socket& socket, std::string* rest, bool answers_head) {
+  std::string all = *rest;
+  Message m = read_framed(socket, rest, answers_head, &all);
+  m.raw = all.substr(0, all.size() - rest->size());
   return m;
 }
 

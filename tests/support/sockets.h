@@ -50,6 +50,7 @@ class Socket {
 struct Message {
   std::string head;
   std::string body;
+  std::string raw;  // all of it as it was received
   bool complete = false;
   int status() const;
   // Value of a field, "" when missing; `name` in lower case.
