@@ -15,7 +15,7 @@ namespace sluice::dataplane {
 
 // Listeners as plain values: what xds/decode makes of Envoy's Listener and HttpConnectionManager.
 // Defaults are Envoy's where they are safe, and the edge guide's where Envoy's are not (header and
-// request timeouts); docs/features.md lists the differences.
+// request timeouts); docs/operations.md lists the differences.
 
 // One access logger.
 struct AccessLogValue {

@@ -62,7 +62,7 @@ struct FormatOptions {
 
 // Format answers "what does this line, or this header value, say about the exchange?" It is a text
 // with Envoy's command operators (%REQ(:METHOD)%, %RESPONSE_CODE%...) compiled once into an array
-// of operations; docs/features.md lists the operators.
+// of operations; docs/access_log.md lists the operators.
 //
 // Immutable after parse(): any thread may render. Rendering neither allocates (but the result's
 // bytes in the given arena) nor throws; its cost is a switch per operator and the bytes that it
