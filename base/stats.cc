@@ -111,6 +111,14 @@ std::map<StatsStore::Key, std::shared_ptr<StatScope>> StatsStore::snapshot() con
   return scopes_;
 }
 
+std::vector<std::shared_ptr<const StatScope>> StatsStore::scopes() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<std::shared_ptr<const StatScope>> all;
+  all.reserve(scopes_.size());
+  for (const auto& [key, scope] : scopes_) all.push_back(scope);
+  return all;
+}
+
 void StatsStore::visit(const Visitor& visitor) const {
   std::string name;
   for (const auto& [key, scope] : snapshot()) {

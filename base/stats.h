@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/histogram.h"
 
@@ -159,6 +160,8 @@ class StatsStore {
   };
   // By prefix, then by name; each of the three may be empty. Names are valid during the call.
   void visit(const Visitor& visitor) const;
+  // All scopes by prefix, for who walks them piece by piece. A prefix may have several groups.
+  std::vector<std::shared_ptr<const StatScope>> scopes() const;
   // Sums of one statistic by its full name; for tests and admin. 0: no such one.
   uint64_t value(std::string_view full_name) const;
 

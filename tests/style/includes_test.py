@@ -20,7 +20,7 @@ HOMES = [
     ("boost/", "Boost", ["net/*"]),
     ("ares.h", "c-ares", ["net/*"]),
     ("nghttp2/", "nghttp2", ["http/h2*"]),
-    ("re2/", "RE2", ["router/*", "filters/*", "xds/validate*"]),
+    ("re2/", "RE2", ["router/*", "filters/*", "xds/validate*", "admin/*"]),
     ("spdlog/", "spdlog", ["dataplane/log.*", "cmake/spdlog.cc"]),
     ("fmt/", "fmt", ["dataplane/log.*"]),
     ("grpc", "gRPC", ["xds/*", "tools/*"]),
