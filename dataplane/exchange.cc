@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/plant.h"
 #include "dataplane/h1_session.h"
 #include "dataplane/worker.h"
 #include "http/path.h"
@@ -77,6 +78,7 @@ void Exchange::begin(H1Session& session) noexcept {
 }
 
 void Exchange::start(const base::BlockRef& block, bool has_body) noexcept {
+  base::plant(block->data(), block->filled());
   request_block_ = block;
   has_body_ = has_body;
   request_complete_ = !has_body;
