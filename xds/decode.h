@@ -9,6 +9,7 @@
 // InvalidArgument, `listener "in": filter_chains[0].filters[0]...: problem: value; remedy`.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -47,10 +48,11 @@ absl::StatusOr<upstream::EndpointsValue> decode_endpoints(std::string_view bytes
                                                           std::string_view version,
                                                           const DecodeOptions& options,
                                                           Warnings* warnings);
-// Virtual hosts that `previous` (may be null) knows by their digest are left out: compile() takes
-// them over. Duplicate domains and regular expressions are compile()'s to check.
+// Virtual hosts that `previous` (may be null) knows by their digest are left out: compile() for
+// `num_workers` takes them over. Duplicate domains and regular expressions are compile()'s to
+// check.
 absl::StatusOr<router::RouteConfigValue> decode_routes(
     std::string_view bytes, std::string_view version, const DecodeOptions& options,
-    Warnings* warnings, const router::RouteTable* previous = nullptr);
+    Warnings* warnings, const router::RouteTable* previous = nullptr, uint32_t num_workers = 1);
 
 }  // namespace sluice::xds

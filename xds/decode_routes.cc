@@ -163,11 +163,9 @@ absl::StatusOr<router::RouteConfigValue> decode_inline_routes(const Context& con
   return out;
 }
 
-absl::StatusOr<router::RouteConfigValue> decode_routes(std::string_view bytes,
-                                                       std::string_view version,
-                                                       const DecodeOptions& options,
-                                                       Warnings* warnings,
-                                                       const router::RouteTable* previous) {
+absl::StatusOr<router::RouteConfigValue> decode_routes(
+    std::string_view bytes, std::string_view version, const DecodeOptions& options,
+    Warnings* warnings, const router::RouteTable* previous, uint32_t num_workers) {
   Context context(options, warnings, "route configuration");
   const Path root;
   Pieces pieces;
@@ -181,7 +179,8 @@ absl::StatusOr<router::RouteConfigValue> decode_routes(std::string_view bytes,
   RouteLimits limits;
   if (absl::Status s = decode_route_config(context, root, rest, &limits, &out); !s.ok()) return s;
   out.version = std::string(version);
-  if (previous != nullptr && !previous->inherits_like(out)) previous = nullptr;
+  if (previous != nullptr && !previous->inherits_like(out, {.num_workers = num_workers}))
+    previous = nullptr;
   for (size_t i = 0; i < pieces.virtual_hosts.size(); ++i) {
     const Path at(root, "virtual_hosts", static_cast<int>(i));
     const auto digest = digest128(pieces.virtual_hosts[i]);

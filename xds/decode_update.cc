@@ -25,7 +25,8 @@ absl::StatusOr<DecodedRoutes> decode_and_compile(const DecodeJob& job, size_t in
                                                  Warnings* warnings) {
   const Resource& resource = job.update.changed[index];
   const router::RouteTable* previous = job.previous[index].get();
-  auto value = decode_routes(resource.bytes, resource.version, job.options, warnings, previous);
+  auto value = decode_routes(resource.bytes, resource.version, job.options, warnings, previous,
+                             job.compile.num_workers);
   if (!value.ok()) return value.status();
   auto table = router::RouteTable::compile(*value, *job.ids, previous, job.compile);
   if (!table.ok()) return table.status();

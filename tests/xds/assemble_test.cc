@@ -96,7 +96,12 @@ std::string direct_listener(std::string_view name, int port = 0) {
 
 class XdsAssembler : public ::testing::Test {
  protected:
-  XdsAssembler() : server(dataplane::Server::Options{}) {
+  static dataplane::Server::Options two_workers() {
+    dataplane::Server::Options options;
+    options.concurrency = 2;
+    return options;
+  }
+  XdsAssembler() : server(two_workers()) {
     options.has_cds = options.has_lds = true;
     options.run_workers = false;
     options.on_live = [this] { live = true; };
@@ -436,6 +441,21 @@ TEST_F(XdsAssembler, UnchangedVirtualHostsAreTakenOver) {
   EXPECT_EQ(after->num_reused(), 1u);
   EXPECT_EQ(after->virtual_hosts()[1], before->virtual_hosts()[1]);
   EXPECT_NE(after->virtual_hosts()[0], before->virtual_hosts()[0]);
+}
+
+TEST_F(XdsAssembler, VirtualHostsThatDidNotChangeAreNotEvenDecoded) {
+  go_live();
+  DecodeJob job;
+  job.update.type = kR;
+  job.update.changed.push_back(
+      yaml_resource(kR, "x", routes("r", "a", "validate_clusters: true\n")));
+  job.ids = &server.builder().cluster_ids();
+  job.compile.num_workers = server.num_workers();
+  job.previous = {server.builder().routes("r")};
+  const DecodedUpdate out = decode_update(std::move(job));
+  ASSERT_THAT(out.routes, SizeIs(1));
+  EXPECT_EQ(out.routes[0].table->num_reused(), 1u);
+  EXPECT_THAT(out.routes[0].required_clusters, IsEmpty()) << "its virtual host was decoded";
 }
 
 TEST_F(XdsAssembler, RoutesThatMustKnowTheirClustersAreRefusedByName) {
