@@ -130,8 +130,7 @@ void parse_params(std::string_view text, Request* request) {
 }
 
 std::string_view Site::state() const {
-  if (!sources.state) return "LIVE";
-  const std::string_view state = sources.state();
+  const std::string_view state = sources.state ? sources.state() : "LIVE";
   return failing && state == "LIVE" ? "DRAINING" : state;
 }
 

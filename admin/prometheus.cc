@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <memory>
 #include <utility>
 
@@ -26,6 +27,13 @@ std::string number(double value) {
   char text[32];
   const auto end = std::to_chars(text, text + sizeof(text), value).ptr;
   return {text, end};
+}
+
+// Bounds are round numbers.
+std::string bound_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g", value);
+  return text;
 }
 
 // One row of a group as a metric. Envoy's tag extraction: the variable part of a scope's prefix,
@@ -108,14 +116,14 @@ void append_sample(std::string* out, std::string_view name, std::string_view suf
                "} ", value, "\n");
 }
 
-// `unit_ns` is what the bounds are multiples of, `scale` what they are shown in.
+// A bound is `ns_per_bound` nanoseconds each and shown as `shown_per_bound` each.
 void append_histogram(std::string* out, std::string_view name, std::string_view labels,
                       const base::HistogramSnapshot& values, std::span<const double> bounds,
                       double ns_per_bound, double shown_per_bound) {
   for (const double bound : bounds) {
     const auto ns = static_cast<uint64_t>(bound * ns_per_bound);
     append_sample(out, name, "_bucket", labels,
-                  base::cat("le=\"", number(bound * shown_per_bound), "\""),
+                  base::cat("le=\"", bound_text(bound * shown_per_bound), "\""),
                   std::to_string(values.count_at_most(ns)));
   }
   const std::string count = std::to_string(values.count());

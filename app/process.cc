@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "app/admin_sources.h"
 #include "base/text.h"
 #include "dataplane/log.h"
 
@@ -76,6 +77,7 @@ Process::Process(xds::Flags flags, xds::Bootstrap bootstrap)
     : flags_(std::move(flags)), bootstrap_(std::move(bootstrap)) {}
 
 Process::~Process() {
+  admin_.reset();
   client_.reset();
   assembler_.reset();
   transport_.reset();
@@ -97,12 +99,18 @@ absl::Status Process::wire() {
   options.on_failure = [this](const absl::Status& status) { on_failure(status); };
   assembler_ = std::make_unique<xds::Assembler>(std::move(options), *server_, executor_);
   if (absl::Status status = assembler_->add_static(bootstrap_); !status.ok()) return status;
-  // admin/ hangs here: what it shows is below "For admin" in the header.
-  if (bootstrap_.admin) {
-    log::warn("admin", base::cat("admin: ", bootstrap_.admin->address.to_string(),
-                                 ": there is no admin in this build yet"));
-  }
+  if (absl::Status status = start_admin(); !status.ok()) return status;
   return bootstrap_.ads ? make_client() : absl::OkStatus();
+}
+
+absl::Status Process::start_admin() {
+  if (!bootstrap_.admin) return absl::OkStatus();
+  auto admin = admin::AdminServer::start(
+      {.address = bootstrap_.admin->address, .address_path = flags_.admin_address_path}, *server_,
+      admin_sources(*this));
+  if (!admin.ok()) return admin.status();
+  admin_ = *std::move(admin);
+  return absl::OkStatus();
 }
 
 absl::Status Process::make_client() {

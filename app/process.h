@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "admin/server.h"
 #include "app/loop_executor.h"
 #include "app/signals.h"
 #include "dataplane/server.h"
@@ -44,6 +45,7 @@ class Process {
   Process(xds::Flags flags, xds::Bootstrap bootstrap);
   absl::Status wire();
   absl::Status make_client();
+  absl::Status start_admin();
   void on_signal(int signal);
   void on_live();
   void on_failure(const absl::Status& status);
@@ -56,6 +58,7 @@ class Process {
   std::unique_ptr<xds::GrpcTransport> transport_;
   std::unique_ptr<xds::Assembler> assembler_;
   std::unique_ptr<xds::Client> client_;
+  std::unique_ptr<admin::AdminServer> admin_;  // null: the bootstrap has none
   int exit_code_ = 0;
 };
 
