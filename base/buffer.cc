@@ -72,22 +72,38 @@ void Chain::free_segment(Segment* segment) noexcept {
   ++shelf.num_free;
 }
 
-void Chain::append(View view) {
-  if (view.size == 0) return;
-  bytes_ += view.size;
+inline bool Chain::needs_view(const char* data, uint32_t size, const Block* block) noexcept {
+  if (size == 0) return false;
+  bytes_ += size;
   if (tail_ != nullptr && tail_->last > tail_->first) {
     View& last = tail_->views[tail_->last - 1];
-    if (last.data + last.size == view.data && last.block.get() == view.block.get()) {
-      last.size += view.size;
-      return;
+    if (last.data + last.size == data && last.block.get() == block) {
+      last.size += size;
+      return false;
     }
   }
+  return true;
+}
+
+inline View& Chain::next_view() {
   if (tail_ == nullptr || tail_->last == kViewsPerSegment) {
     Segment* segment = new_segment();
     (tail_ == nullptr ? head_ : tail_->next) = segment;
     tail_ = segment;
   }
-  tail_->views[tail_->last++] = std::move(view);
+  return tail_->views[tail_->last++];
+}
+
+void Chain::append(View view) {
+  if (needs_view(view.data, view.size, view.block.get())) next_view() = std::move(view);
+}
+
+void Chain::append(const char* data, uint32_t size, Block* block) {
+  if (!needs_view(data, size, block)) return;
+  View& view = next_view();  // its block is null, as those of all unused views
+  view.data = data;
+  view.size = size;
+  view.block = BlockRef::share(block);
 }
 
 void Chain::append(Chain&& other) {

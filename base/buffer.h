@@ -183,12 +183,16 @@ class Chain {
   }
   Chain(const Chain&) = delete;
   Chain& operator=(const Chain&) = delete;
-  ~Chain() { clear(); }
+  ~Chain() {
+    if (head_ != nullptr) clear();
+  }
 
   bool empty() const noexcept { return bytes_ == 0; }
   size_t bytes() const noexcept { return bytes_; }
 
   void append(View view);
+  // The same for a view of `block`, which may be null, without making one.
+  void append(const char* data, uint32_t size, Block* block);
   void append(std::string_view text) { append(View(text)); }  // text must outlive the write
   // Moves everything of `other` behind what is here.
   void append(Chain&& other);
@@ -220,6 +224,9 @@ class Chain {
   };
   friend struct SegmentShelf;
   static Segment* new_segment();
+  // False: the bytes became part of the last view.
+  bool needs_view(const char* data, uint32_t size, const Block* block) noexcept;
+  View& next_view();
   static void free_segment(Segment* segment) noexcept;
 
   Segment* head_ = nullptr;

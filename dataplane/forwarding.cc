@@ -99,9 +99,8 @@ constexpr HexPairs make_hex_pairs() noexcept {
 constexpr HexPairs kHexPairs = make_hex_pairs();
 
 // RFC 9562 version 4, 36 characters.
-std::string_view make_uuid(base::Random& random, base::Arena& arena) noexcept {
-  char* out = arena.chars(36);
-  if (out == nullptr) return {};
+constexpr size_t kUuidBytes = 36;
+void put_uuid(base::Random& random, char* out) noexcept {
   uint64_t high = random.next();
   uint64_t low = random.next();
   high = (high & ~uint64_t{0xf000}) | 0x4000;
@@ -117,7 +116,6 @@ std::string_view make_uuid(base::Random& random, base::Arena& arena) noexcept {
   put(out + 19, low, 0, 2);
   put(out + 24, low, 2, 8);
   out[8] = out[13] = out[18] = out[23] = '-';
-  return {out, 36};
 }
 
 bool set_request_id(http::FieldList& fields, const RequestContext& c, bool edge) noexcept {
@@ -125,8 +123,11 @@ bool set_request_id(http::FieldList& fields, const RequestContext& c, bool edge)
   if (!http.generate_request_id) return true;
   const bool force = edge && !http.preserve_external_request_id;
   if (!force && fields.has(HeaderId::kXRequestId)) return true;
-  const std::string_view id = make_uuid(*c.random, *fields.arena());
-  return !id.empty() && fields.set_clean(HeaderId::kXRequestId, id);
+  fields.remove(HeaderId::kXRequestId);
+  char* const id = fields.add_blank(HeaderId::kXRequestId, kUuidBytes);
+  if (id == nullptr) return false;
+  put_uuid(*c.random, id);
+  return true;
 }
 
 }  // namespace
@@ -171,7 +172,7 @@ bool prepare_request(http::RequestHead* head, const RequestContext& c,
   head->scheme = scheme;
   const bool believe_proto = edge && http.xff_num_trusted_hops > 0;
   const bool keep_proto = (!edge || believe_proto) && fields.has(HeaderId::kXForwardedProto);
-  if (!keep_proto && !fields.set_clean(HeaderId::kXForwardedProto, scheme)) return false;
+  if (!keep_proto && !fields.move_clean(HeaderId::kXForwardedProto, scheme)) return false;
   remove_untrusted(fields, edge);
   if (!set_request_id(fields, c, edge)) return false;
   if (!http.via.empty()) return fields.append_value(HeaderId::kVia, ", ", http.via);
@@ -211,24 +212,19 @@ void normalise_authority(http::RequestHead* head, const HttpValue& http, uint16_
 void add_expected_timeout(http::RequestHead* head, int64_t timeout_ns) noexcept {
   if (timeout_ns <= 0) return;
   char text[20];
-  head->fields.set_clean(HeaderId::kXEnvoyExpectedRqTimeoutMs,
-                         decimal(static_cast<uint64_t>(timeout_ns / 1'000'000), text));
+  head->fields.move_clean(HeaderId::kXEnvoyExpectedRqTimeoutMs,
+                          decimal(static_cast<uint64_t>(timeout_ns / 1'000'000), text));
 }
 
 bool prepare_response(http::ResponseHead* head, const ResponseContext& c) noexcept {
   http::FieldList& fields = head->fields;
   const HttpValue& http = *c.http;
   http::strip_hop_by_hop(head);
-  char text[20];
   bool ok = true;
-  if (c.upstream_ms >= 0) {
-    ok = fields.set_clean(HeaderId::kXEnvoyUpstreamServiceTime,
-                          decimal(static_cast<uint64_t>(c.upstream_ms), text));
-  }
-  if (!fields.has(HeaderId::kDate)) ok = ok && fields.add_clean(HeaderId::kDate, c.date);
+  if (!fields.has(HeaderId::kDate)) ok = fields.add_clean(HeaderId::kDate, c.date);
   switch (http.server_header) {
     case ServerHeader::kOverwrite:
-      ok = ok && fields.set_clean(HeaderId::kServer, http.server_name);
+      ok = ok && fields.move_clean(HeaderId::kServer, http.server_name);
       break;
     case ServerHeader::kAppendIfAbsent:
       if (!fields.has(HeaderId::kServer)) {
@@ -237,6 +233,11 @@ bool prepare_response(http::ResponseHead* head, const ResponseContext& c) noexce
       break;
     case ServerHeader::kPassThrough:
       break;
+  }
+  if (c.upstream_ms >= 0) {
+    char text[20];
+    ok = ok && fields.move_clean(HeaderId::kXEnvoyUpstreamServiceTime,
+                                 decimal(static_cast<uint64_t>(c.upstream_ms), text));
   }
   if (http.always_set_request_id_in_response && !c.request_id.empty()) {
     ok = ok && fields.set(HeaderId::kXRequestId, c.request_id);

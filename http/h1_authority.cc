@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "http/h1_parser.h"
 #include "http/scan.h"
 
@@ -52,7 +54,16 @@ bool is_valid_authority(std::string_view authority) noexcept {
 
 bool equals_folded(std::string_view text, std::string_view lower) noexcept {
   if (text.size() != lower.size()) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
+  size_t i = 0;
+  // Without the bit of the case, eight at a time, what differs differs.
+  for (; i + 8 <= text.size(); i += 8) {
+    uint64_t a, b;
+    std::memcpy(&a, text.data() + i, 8);
+    std::memcpy(&b, lower.data() + i, 8);
+    if (((a ^ b) & ~uint64_t{0x2020202020202020}) != 0) return false;
+    if (a != b) break;
+  }
+  for (; i < text.size(); ++i) {
     const char c = text[i];
     if (((c >= 'A' && c <= 'Z') ? static_cast<char>(c | 0x20) : c) != lower[i]) return false;
   }

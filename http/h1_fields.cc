@@ -2,6 +2,7 @@
 
 #include "http/h1_parser.h"
 #include "http/h1_pass.h"
+#include "http/header_names.h"
 
 namespace sluice::http {
 
@@ -34,13 +35,18 @@ bool parse_length(std::string_view text, uint64_t* length) noexcept {
 }
 
 void read_connection(std::string_view value, Pass* pass) noexcept {
+  if (value == "keep-alive") {  // what nearly all say that say something
+    pass->keep_alive = true;
+    return;
+  }
   for_each_member(value, [pass](std::string_view token) {
     if (token.size() == 10 && equals_folded(token, "keep-alive")) {
       pass->keep_alive = true;
-    } else if (token.size() == 5 && equals_folded(token, "close")) {
-      pass->close = true;
     } else if (token.size() == 7 && equals_folded(token, "upgrade")) {
       pass->connection_upgrade = true;
+    } else {
+      pass->nominates = true;
+      if (token.size() == 5 && equals_folded(token, "close")) pass->close = true;
     }
   });
 }
@@ -100,7 +106,7 @@ void read_special(HeaderId id, std::string_view value, Pass* pass) noexcept {
       });
       break;
     case HeaderId::kContentType:
-      pass->grpc = is_grpc(value);
+      if constexpr (kSection == Section::kRequest) pass->grpc = is_grpc(value);
       break;
     default:
       break;
@@ -194,7 +200,7 @@ Verdict parse_fields(Pass* pass, FieldList* fields) noexcept {
     Field* const field = fields->next_slot();
     if (field == nullptr) [[unlikely]]
       return pass->bad(Reason::kHeadTooLarge);
-    const HeaderId id = header_id_of({at, name_size});
+    const HeaderId id = internal::find_header_id({at, name_size});
     field->name_data = at;
     field->value_data = value.begin;
     field->value_size = static_cast<uint32_t>(value.end - value.begin);

@@ -39,7 +39,8 @@ void remove_nominated(FieldList* fields, std::string_view token) noexcept {
   }
 }
 
-void strip_connection(FieldList* fields) noexcept {
+void strip_connection(FieldList* fields, bool nominates) noexcept {
+  if (!nominates) return fields->remove(HeaderId::kConnection);
   for (Field& field : *fields) {
     if (field.id != HeaderId::kConnection || field.removed()) continue;
     FieldList::remove(&field);
@@ -49,9 +50,9 @@ void strip_connection(FieldList* fields) noexcept {
 }
 
 // Connection and Upgrade of a head that upgrades: `connection: upgrade` in the place of the first.
-void keep_upgrade(FieldList* fields) noexcept {
+void keep_upgrade(FieldList* fields, bool nominates) noexcept {
   Field* const first = fields->find(HeaderId::kConnection);
-  strip_connection(fields);
+  strip_connection(fields, nominates);
   if (first == nullptr) return;
   if (equals_folded(first->value(), "upgrade")) {
     first->flags &= static_cast<uint8_t>(~Field::kRemoved);
@@ -64,11 +65,17 @@ void keep_upgrade(FieldList* fields) noexcept {
   *first = composed;
 }
 
-void strip(FieldList* fields, bool upgrade) noexcept {
+constexpr uint64_t bit(HeaderId id) noexcept { return uint64_t{1} << static_cast<unsigned>(id); }
+constexpr uint64_t kHops[2] = {bit(HeaderId::kConnection) | bit(HeaderId::kUpgrade) |
+                                   bit(HeaderId::kTe) | bit(HeaderId::kKeepAlive) |
+                                   bit(HeaderId::kProxyConnection),
+                               0};
+
+void strip(FieldList* fields, bool upgrade, bool nominates) noexcept {
   if (upgrade) {
-    keep_upgrade(fields);
+    keep_upgrade(fields, nominates);
   } else {
-    if (fields->has(HeaderId::kConnection)) strip_connection(fields);
+    if (fields->has(HeaderId::kConnection)) strip_connection(fields, nominates);
     if (fields->has(HeaderId::kUpgrade)) {
       fields->remove(HeaderId::kUpgrade);
       fields->remove("http2-settings");
@@ -81,7 +88,8 @@ void strip(FieldList* fields, bool upgrade) noexcept {
 }  // namespace
 
 void strip_hop_by_hop(RequestHead* head) noexcept {
-  strip(&head->fields, head->upgrade);
+  if (!head->fields.may_have_any(kHops)) return;
+  strip(&head->fields, head->upgrade, head->nominates);
   Field* const te = head->fields.find(HeaderId::kTe);
   if (te != nullptr && !(te->value() == "trailers" && te->line())) {
     head->fields.remove(HeaderId::kTe);
@@ -93,6 +101,9 @@ void strip_hop_by_hop(RequestHead* head) noexcept {
   }
 }
 
-void strip_hop_by_hop(ResponseHead* head) noexcept { strip(&head->fields, head->upgrade); }
+void strip_hop_by_hop(ResponseHead* head) noexcept {
+  if (!head->fields.may_have_any(kHops)) return;
+  strip(&head->fields, head->upgrade, head->nominates);
+}
 
 }  // namespace sluice::http

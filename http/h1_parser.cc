@@ -220,6 +220,7 @@ Verdict finish_request(Pass* pass, const H1Options& options, RequestHead* out) n
     out->expect_continue = true;
   }
   // An Upgrade beside a body is ignored (RFC 9110 7.8 allows it): what follows is the body.
+  out->nominates = pass->nominates;
   out->upgrade = pass->connection_upgrade && pass->has_upgrade && !pass->refuses_upgrade && is_11 &&
                  out->framing.kind == Framing::Kind::kNone;
   out->te_trailers = pass->te_trailers;
@@ -258,11 +259,16 @@ Verdict parse_request(Pass* pass, const H1Options& options, RequestHead* out) no
 
 Verdict parse_status_line(Pass* pass, ResponseHead* out) noexcept {
   const char* const start = pass->at;
-  bool is_http2 = false;
-  Verdict v = parse_version(pass, &out->version_minor, &is_http2);
-  if (v != Verdict::kOk) return v;
-  v = expect_text(pass, " ", Reason::kBadVersion);
-  if (v != Verdict::kOk) return v;
+  Verdict v = Verdict::kOk;
+  if (pass->left() >= 9 && same8(start, kVersion11) && start[8] == ' ') [[likely]] {
+    pass->at += 9;
+  } else {
+    bool is_http2 = false;
+    v = parse_version(pass, &out->version_minor, &is_http2);
+    if (v != Verdict::kOk) return v;
+    v = expect_text(pass, " ", Reason::kBadVersion);
+    if (v != Verdict::kOk) return v;
+  }
   unsigned status = 0;
   for (size_t i = 0; i < 3; ++i) {
     if (i == pass->left()) return Verdict::kMore;
@@ -282,7 +288,11 @@ Verdict parse_status_line(Pass* pass, ResponseHead* out) noexcept {
     out->reason_phrase = between(phrase, stop);
     pass->at += stop - phrase;
   }
-  v = expect_text(pass, "\r\n", Reason::kBadRequestLine);
+  if (pass->left() >= 2 && pass->at[0] == '\r' && pass->at[1] == '\n') [[likely]] {
+    pass->at += 2;
+  } else {
+    v = expect_text(pass, "\r\n", Reason::kBadRequestLine);
+  }
   if (v == Verdict::kOk && has_phrase && out->version_minor == 1) {
     out->line = between(start, pass->at);
   }
@@ -326,6 +336,7 @@ Verdict parse_response(Pass* pass, Method method, ResponseHead* out) noexcept {
   v = parse_fields<Section::kResponse>(pass, &out->fields);
   if (v != Verdict::kOk) return v;
   out->keep_alive = !pass->close && (out->version_minor == 1 || pass->keep_alive);
+  out->nominates = pass->nominates;
   out->upgrade = out->status == 101 && pass->connection_upgrade && pass->has_upgrade;
   return frame_response(pass, method, out);
 }

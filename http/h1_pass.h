@@ -36,6 +36,7 @@ struct Pass {
   bool close = false;
   bool keep_alive = false;
   bool connection_upgrade = false;
+  bool nominates = false;  // Connection names more than keep-alive and upgrade
   bool has_upgrade = false;
   bool refuses_upgrade = false;
   bool te_trailers = false;

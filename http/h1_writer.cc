@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "http/copy_text.h"
 #include "http/h1_parser.h"
 #include "http/scan.h"
 
@@ -39,8 +40,13 @@ class HeadWriter {
     // Behind a received run lies what was received, unless the block ends there.
     if (data == end_ && data != block_end_) [[likely]] {
       end_ += size;
-      return;
+    } else {
+      put_apart(data, size);
     }
+  }
+
+  // A slice that does not touch the one before.
+  [[gnu::noinline]] void put_apart(const char* data, size_t size) noexcept {
     if (!is_received(data) && size <= kJoinBytes && may_extend()) {
       put_copy({data, size});
       return;
@@ -81,9 +87,7 @@ class HeadWriter {
   bool failed() const noexcept { return failed_; }
 
  private:
-  static void copy(char* to, std::string_view text) noexcept {
-    if (!text.empty()) std::memcpy(to, text.data(), text.size());
-  }
+  static void copy(char* to, std::string_view text) noexcept { copy_text(to, text); }
   bool is_received(const char* p) const noexcept { return p >= block_begin_ && p < block_end_; }
   // Is the pending run in the arena, or small enough to be carried to its end?
   bool may_extend() const noexcept {
@@ -112,8 +116,8 @@ class HeadWriter {
   }
   void flush() noexcept {
     if (end_ != begin_ && !failed_) {
-      out_->append(base::View(begin_, static_cast<uint32_t>(end_ - begin_),
-                              received_ ? block_ : base::BlockRef()));
+      out_->append(begin_, static_cast<uint32_t>(end_ - begin_),
+                   received_ ? block_.get() : nullptr);
     }
     begin_ = end_ = nullptr;
     received_ = false;
@@ -134,13 +138,28 @@ void put_line(HeadWriter* w, std::string_view name, std::string_view value) noex
   w->compose(name, std::string_view(": "), value, kCrlf);
 }
 
-void put_field(HeadWriter* w, const Field& field) noexcept {
-  if (field.line()) [[likely]] {
-    w->put_slice(field.name_data, field.line_size());
-    return;
-  }
+[[gnu::noinline]] void compose_field(HeadWriter* w, const Field& field) noexcept {
   if (!is_token(field.name()) || !is_field_value(field.value())) return w->fail();
   put_line(w, field.name(), field.value());
+}
+
+[[gnu::always_inline]] inline void put_field(HeadWriter* w, const Field& field) noexcept {
+  if (field.line()) [[likely]] {
+    w->put_slice(field.name_data, field.line_size());
+  } else {
+    compose_field(w, field);
+  }
+}
+
+// Is this what to_chars() makes of `n`?
+bool is_decimal(std::string_view text, uint64_t n) noexcept {
+  if (text.empty() || text.size() > 19 || (text[0] == '0' && text.size() > 1)) return false;
+  uint64_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    value = value * 10 + static_cast<uint64_t>(c - '0');
+  }
+  return value == n;
 }
 
 // Brings Content-Length and Transfer-Encoding in line with `framing`. False: the arena is full.
@@ -158,9 +177,9 @@ bool set_framing(FieldList* fields, const Framing& framing, bool keep_length) no
   }
   if (keep_length) return true;
   const Field* const length = fields->find(HeaderId::kContentLength);
-  const Decimal wanted(framing.kind == Framing::Kind::kLength ? framing.length : 0);
-  if (length != nullptr && length->value() == wanted.view()) return true;
-  return fields->set(HeaderId::kContentLength, wanted.view());
+  const uint64_t wanted = framing.kind == Framing::Kind::kLength ? framing.length : 0;
+  if (length != nullptr && is_decimal(length->value(), wanted)) return true;
+  return fields->set_clean(HeaderId::kContentLength, Decimal(wanted).view());
 }
 
 // RFC 9110 8.6: methods that define no meaning for content are sent without a length.
@@ -224,8 +243,7 @@ bool prepare(ResponseHead* head, const ResponseWrite& how) noexcept {
 }
 
 bool put_status_line(HeadWriter* w, const ResponseHead& head, uint8_t minor) noexcept {
-  if (minor == 1 && head.line.size() > 12 &&
-      Decimal(head.status).view() == head.line.substr(9, 3)) {
+  if (minor == 1 && head.line.size() > 12 && is_decimal(head.line.substr(9, 3), head.status)) {
     w->put_slice(head.line.data(), head.line.size());
     return true;
   }

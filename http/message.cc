@@ -4,6 +4,8 @@
 #include <iterator>
 #include <limits>
 
+#include "http/copy_text.h"
+#include "http/header_names.h"
 #include "http/scan.h"
 
 namespace sluice::http {
@@ -46,22 +48,22 @@ bool compose(base::Arena* arena, std::string_view name, std::string_view value,
   return true;
 }
 
-// The same for a name that is known and a value that needs no look.
-bool compose_clean(base::Arena* arena, HeaderId id, std::string_view value, Field* field) noexcept {
-  const std::string_view begin = line_begin_of(id);
-  char* const line = arena->chars(begin.size() + value.size() + 2);
-  if (line == nullptr) return false;
-  std::memcpy(line, begin.data(), begin.size());
-  char* const at = line + begin.size();
-  if (!value.empty()) std::memcpy(at, value.data(), value.size());
-  std::memcpy(at + value.size(), "\r\n", 2);
+// Begins the line of a name that is known; answers where the value goes.
+[[gnu::always_inline]] inline char* begin_line(base::Arena* arena, HeaderId id, size_t size,
+                                               Field* field) noexcept {
+  const std::string_view begin = internal::kHeaderLines[static_cast<size_t>(id)];
+  char* const line = arena->chars(begin.size() + size + 2);
+  if (line == nullptr) return nullptr;
+  copy_text(line, begin);
+  char* const value = line + begin.size();
+  std::memcpy(value + size, "\r\n", 2);
   field->name_data = line;
-  field->value_data = at;
+  field->value_data = value;
   field->name_size = static_cast<uint16_t>(begin.size() - 2);
-  field->value_size = static_cast<uint32_t>(value.size());
+  field->value_size = static_cast<uint32_t>(size);
   field->id = id;
   field->flags = Field::kLine;
-  return true;
+  return value;
 }
 
 // After the first field that `is_it` picks was replaced, the others go.
@@ -108,17 +110,27 @@ bool FieldList::add(std::string_view name, std::string_view value) noexcept {
   return push(field);
 }
 
+char* FieldList::add_blank(HeaderId id, size_t size) noexcept {
+  Field* const field = next_slot();
+  if (field == nullptr) return nullptr;
+  char* const value = begin_line(arena_, id, size, field);
+  if (value != nullptr) keep(id);
+  return value;
+}
+
 bool FieldList::add_clean(HeaderId id, std::string_view value) noexcept {
-  Field field;
-  return compose_clean(arena_, id, value, &field) && push(field);
+  char* const to = add_blank(id, value.size());
+  if (to == nullptr) return false;
+  copy_text(to, value);
+  return true;
 }
 
 bool FieldList::set_clean(HeaderId id, std::string_view value) noexcept {
   Field* const first = find(id);
   if (first == nullptr) return add_clean(id, value);
-  Field field;
-  if (!compose_clean(arena_, id, value, &field)) return false;
-  *first = field;
+  char* const to = begin_line(arena_, id, value.size(), first);
+  if (to == nullptr) return false;
+  copy_text(to, value);
   remove_all(first + 1, end(), [id](const Field& f) { return f.id == id; });
   return true;
 }

@@ -206,6 +206,15 @@ class FieldList {
   // and configuration that was checked when it was compiled.
   bool add_clean(HeaderId id, std::string_view value) noexcept;
   bool set_clean(HeaderId id, std::string_view value) noexcept;
+  // The same at the end of the list, wherever the old one stood: lines that are added one after the
+  // other leave as one piece.
+  bool move_clean(HeaderId id, std::string_view value) noexcept {
+    remove(id);
+    return add_clean(id, value);
+  }
+  // A line for a value of `size` bytes that the caller writes now and that is clean by its making;
+  // nullptr: no memory.
+  char* add_blank(HeaderId id, size_t size) noexcept;
   // Whether any of a set of names (bits by id) was ever added: lets a caller pass over a whole
   // list.
   bool may_have_any(const uint64_t (&mask)[2]) const noexcept {
@@ -259,6 +268,7 @@ struct RequestHead {
   uint8_t version_minor = 1;
   bool keep_alive = true;  // what version and Connection say
   bool upgrade = false;    // Connection: upgrade with an Upgrade field
+  bool nominates = true;   // Connection may name fields that end here
   bool expect_continue = false;
   bool te_trailers = false;
   bool is_grpc = false;
@@ -275,7 +285,8 @@ struct ResponseHead {
   uint16_t status = 0;
   uint8_t version_minor = 1;
   bool keep_alive = true;
-  bool upgrade = false;  // 101 with Upgrade
+  bool upgrade = false;   // 101 with Upgrade
+  bool nominates = true;  // Connection may name fields that end here
 };
 
 std::string_view reason_phrase_of(uint16_t status) noexcept;
