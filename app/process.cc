@@ -158,14 +158,13 @@ void Process::on_signal(int signal) {
     server_->access_log().reopen();
     return;
   }
-  log::info("main",
-            base::cat(signal == SIGTERM ? "SIGTERM" : "SIGINT", ": ",
-                      server_->draining() ? "the second signal, ending at once" : "draining"));
+  log::info("main", base::cat(signal == SIGTERM ? "SIGTERM" : "SIGINT", ": ",
+                              shutting_down_ ? "the second signal, ending at once" : "draining"));
   shut_down();
 }
 
 void Process::shut_down() {
-  if (server_->draining() || !server_->started()) return server_->stop();
+  if (std::exchange(shutting_down_, true) || !server_->started()) return server_->stop();
   server_->drain(server_->options().drain_ns, [this] { server_->stop(); });
 }
 

@@ -59,6 +59,7 @@ class Process {
   std::unique_ptr<xds::Assembler> assembler_;
   std::unique_ptr<xds::Client> client_;
   std::unique_ptr<admin::AdminServer> admin_;  // null: the bootstrap has none
+  bool shutting_down_ = false;                 // by a signal; admin may drain before
   int exit_code_ = 0;
 };
 

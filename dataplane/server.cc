@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <utility>
+
 #include "base/text.h"
 
 namespace sluice::dataplane {
@@ -75,9 +77,11 @@ void Server::on_drop(void* self, std::shared_ptr<const void>&& part) noexcept {
 }
 
 void Server::drain(int64_t within_ns, std::function<void()> done) {
-  if (draining_) return;
-  draining_ = true;
-  drained_ = std::move(done);
+  if (done) drained_ = std::move(done);
+  if (std::exchange(draining_, true)) {
+    main_.arm_in(drain_timer_, 10 * base::kNsPerMs);
+    return;
+  }
   drain_deadline_ = main_.now() + within_ns;
   for (auto& worker : workers_) {
     worker->loop().post_task([w = worker.get(), within_ns] { w->drain(within_ns); });

@@ -56,7 +56,7 @@ class Server {
   void stop() noexcept { main_.stop(); }
 
   // Stops accepting, lets exchanges finish; `done` is called on main when the last session has
-  // closed or after `within_ns`.
+  // closed or after `within_ns`. Asked again while it drains, it only takes the new `done`, if any.
   void drain(int64_t within_ns, std::function<void()> done);
   bool draining() const noexcept { return draining_; }
 

@@ -426,6 +426,20 @@ TEST(Exchange, DrainClosesAfterTheAnswer) {
   EXPECT_TRUE(drained);
 }
 
+// As when admin asked for it, and SIGTERM comes then.
+TEST(Exchange, WhoAsksToDrainSecondIsToldToo) {
+  EchoOrigin origin;
+  TestProxy proxy(one_cluster(origin.port()));
+  std::atomic<bool> drained{false};
+  proxy.on_main([&] { proxy.server().drain(30 * base::kNsPerSec, nullptr); });
+  const auto until = std::chrono::steady_clock::now() + testing::kPatience;
+  while (Socket::connect(proxy.port()).ok() && std::chrono::steady_clock::now() < until) {
+  }
+  proxy.on_main([&] { proxy.server().drain(30 * base::kNsPerSec, [&] { drained = true; }); });
+  while (!drained && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_TRUE(drained);
+}
+
 TEST(Exchange, TablesSwapUnderTraffic) {
   EchoOrigin one("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none");
   EchoOrigin two("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo");
