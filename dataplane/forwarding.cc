@@ -1,7 +1,5 @@
 #include "dataplane/forwarding.h"
 
-#include <charconv>
-
 #include "http/h1_writer.h"
 
 namespace sluice::dataplane {
@@ -133,8 +131,13 @@ bool set_request_id(http::FieldList& fields, const RequestContext& c, bool edge)
 }  // namespace
 
 std::string_view decimal(uint64_t value, char* out) noexcept {
-  const char* end = std::to_chars(out, out + 20, value).ptr;
-  return {out, static_cast<size_t>(end - out)};
+  char* const end = out + 20;
+  char* at = end;
+  do {
+    *--at = static_cast<char>('0' + value % 10);
+    value /= 10;
+  } while (value != 0);
+  return {at, static_cast<size_t>(end - at)};
 }
 
 bool nth_forwarded_for(std::string_view header, uint32_t n, base::IpAddress* out) noexcept {

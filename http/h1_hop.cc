@@ -39,8 +39,7 @@ void remove_nominated(FieldList* fields, std::string_view token) noexcept {
   }
 }
 
-void strip_connection(FieldList* fields, bool nominates) noexcept {
-  if (!nominates) return fields->remove(HeaderId::kConnection);
+void strip_connection(FieldList* fields) noexcept {
   for (Field& field : *fields) {
     if (field.id != HeaderId::kConnection || field.removed()) continue;
     FieldList::remove(&field);
@@ -52,7 +51,11 @@ void strip_connection(FieldList* fields, bool nominates) noexcept {
 // Connection and Upgrade of a head that upgrades: `connection: upgrade` in the place of the first.
 void keep_upgrade(FieldList* fields, bool nominates) noexcept {
   Field* const first = fields->find(HeaderId::kConnection);
-  strip_connection(fields, nominates);
+  if (nominates) {
+    strip_connection(fields);
+  } else {
+    fields->remove(HeaderId::kConnection);
+  }
   if (first == nullptr) return;
   if (equals_folded(first->value(), "upgrade")) {
     first->flags &= static_cast<uint8_t>(~Field::kRemoved);
@@ -66,23 +69,23 @@ void keep_upgrade(FieldList* fields, bool nominates) noexcept {
 }
 
 constexpr uint64_t bit(HeaderId id) noexcept { return uint64_t{1} << static_cast<unsigned>(id); }
-constexpr uint64_t kHops[2] = {bit(HeaderId::kConnection) | bit(HeaderId::kUpgrade) |
-                                   bit(HeaderId::kTe) | bit(HeaderId::kKeepAlive) |
-                                   bit(HeaderId::kProxyConnection),
-                               0};
+// All ids of hops are below 64.
+constexpr uint64_t kAlways = bit(HeaderId::kKeepAlive) | bit(HeaderId::kProxyConnection);
+constexpr uint64_t kUnlessUpgrade = kAlways | bit(HeaderId::kConnection) | bit(HeaderId::kUpgrade);
+constexpr uint64_t kHops[2] = {kUnlessUpgrade | bit(HeaderId::kTe), 0};
 
 void strip(FieldList* fields, bool upgrade, bool nominates) noexcept {
   if (upgrade) {
     keep_upgrade(fields, nominates);
   } else {
-    if (fields->has(HeaderId::kConnection)) strip_connection(fields, nominates);
-    if (fields->has(HeaderId::kUpgrade)) {
-      fields->remove(HeaderId::kUpgrade);
-      fields->remove("http2-settings");
-    }
+    if (nominates) strip_connection(fields);
+    if (fields->has(HeaderId::kUpgrade)) fields->remove("http2-settings");
   }
-  fields->remove(HeaderId::kKeepAlive);
-  fields->remove(HeaderId::kProxyConnection);
+  const uint64_t gone = upgrade ? kAlways : kUnlessUpgrade;
+  for (Field& field : *fields) {
+    const auto id = static_cast<unsigned>(field.id);
+    if (id < 64 && (gone >> id & 1) != 0) FieldList::remove(&field);
+  }
 }
 
 }  // namespace

@@ -152,7 +152,7 @@ void put_line(HeadWriter* w, std::string_view name, std::string_view value) noex
 }
 
 // Is this what to_chars() makes of `n`?
-bool is_decimal(std::string_view text, uint64_t n) noexcept {
+inline bool is_decimal(std::string_view text, uint64_t n) noexcept {
   if (text.empty() || text.size() > 19 || (text[0] == '0' && text.size() > 1)) return false;
   uint64_t value = 0;
   for (const char c : text) {
@@ -242,8 +242,14 @@ bool prepare(ResponseHead* head, const ResponseWrite& how) noexcept {
   return set_framing(&fields, how.framing, false);
 }
 
+// Three digits.
+bool is_status(const char* text, unsigned status) noexcept {
+  return static_cast<unsigned>((text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0')) ==
+         status;
+}
+
 bool put_status_line(HeadWriter* w, const ResponseHead& head, uint8_t minor) noexcept {
-  if (minor == 1 && head.line.size() > 12 && is_decimal(head.line.substr(9, 3), head.status)) {
+  if (minor == 1 && head.line.size() > 12 && is_status(head.line.data() + 9, head.status)) {
     w->put_slice(head.line.data(), head.line.size());
     return true;
   }

@@ -161,7 +161,7 @@ inline bool same_bytes(const char* a, const char* b, size_t size) noexcept {
 }
 
 // header_id_of(), inline.
-inline HeaderId find_header_id(std::string_view name) noexcept {
+[[gnu::always_inline]] inline HeaderId find_header_id(std::string_view name) noexcept {
   if (name.size() < kShortName) [[unlikely]] {
     if (name == "te") return HeaderId::kTe;
     return name == "via" ? HeaderId::kVia : HeaderId::kOther;

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <random>
 #include <string>
+
+#include "http/copy_text.h"
+#include "http/h1_parser.h"
 
 namespace sluice::http {
 namespace {
@@ -13,6 +17,41 @@ HeaderId slow_id_of(std::string_view name) {
     if (name_of(static_cast<HeaderId>(i)) == name) return static_cast<HeaderId>(i);
   }
   return HeaderId::kOther;
+}
+
+TEST(CopyText, CopiesExactlyItsBytesAtEveryLength) {
+  for (size_t n = 0; n < 130; ++n) {
+    std::string from(n, '\0');
+    for (size_t i = 0; i < n; ++i) from[i] = static_cast<char>('!' + i % 90);
+    std::string to(n + 32, '~');
+    copy_text(to.data() + 16, from);
+    EXPECT_EQ(to, std::string(16, '~') + from + std::string(16, '~')) << n;
+  }
+}
+
+bool slow_equals_folded(std::string_view text, std::string_view lower) {
+  if (text.size() != lower.size()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (std::tolower(static_cast<unsigned char>(text[i])) != lower[i]) return false;
+  }
+  return true;
+}
+
+TEST(EqualsFolded, IsWhatALoopSays) {
+  std::mt19937 random(5);
+  for (size_t n = 0; n < 40; ++n) {
+    for (int round = 0; round < 300; ++round) {
+      std::string lower(n, 'a'), text;
+      for (char& c : lower) c = "az-09@[`{_"[random() % 10];
+      text = lower;
+      for (char& c : text) {
+        if (random() % 3 == 0) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      }
+      // One bit may differ, that of the case among them where it is no case.
+      if (n != 0 && round % 2 == 0) text[random() % n] ^= static_cast<char>(1 << random() % 7);
+      ASSERT_EQ(equals_folded(text, lower), slow_equals_folded(text, lower)) << text << lower;
+    }
+  }
 }
 
 TEST(HeaderNames, EveryNameIsFoundAndNoNeighbourIs) {
