@@ -46,6 +46,13 @@ const base::Address& H1Session::local() const noexcept {
 
 std::string_view H1Session::peer_ip_text() noexcept { return {peer_ip_, peer_ip_size_}; }
 
+void H1Session::drain() noexcept {
+  if (draining_) return;
+  draining_ = true;
+  drained_at_ = worker_.loop().now();
+  deadline_changed();
+}
+
 bool H1Session::draining() const noexcept {
   const auto most = config_->value.max_requests_per_connection;
   const int64_t longest = config_->max_connection_duration_ns;
@@ -306,6 +313,7 @@ base::MonoNs H1Session::deadline() const noexcept {
       if (longest != 0) {
         at = std::min(at, accepted_at_ + longest + config_->drain_timeout_ns);
       }
+      if (draining_) at = std::min(at, drained_at_ + config_->drain_timeout_ns);
       return at;
     }
     case Phase::kHead:
@@ -332,8 +340,9 @@ void H1Session::on_timer() noexcept {
     return;
   }
   if (phase_ == Phase::kIdle) {
-    close(num_requests_ == 0 ? base::Reason::kRequestHeaderTimeout
-                             : base::Reason::kConnectionIdleTimeout);
+    close(draining_            ? base::Reason::kDraining
+          : num_requests_ == 0 ? base::Reason::kRequestHeaderTimeout
+                               : base::Reason::kConnectionIdleTimeout);
   } else if (phase_ == Phase::kHead) {
     refuse(base::Reason::kRequestHeaderTimeout);
   } else {

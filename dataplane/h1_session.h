@@ -36,9 +36,10 @@ class H1Session : public net::Deferred, public net::Link {
 
   // Takes over the accepted descriptor. False: it could not be attached and is closed.
   bool start(int fd) noexcept;
-  // Stop taking requests: the next response says `connection: close`. An idle connection is left
-  // for one more request or the deadline (closing it would race with a request on its way).
-  void drain() noexcept { draining_ = true; }
+  // Stop taking requests: the next response says `connection: close`. An idle connection is not
+  // closed at once, which would race with a request on its way, but when drain_timeout has passed
+  // without one.
+  void drain() noexcept;
   // The drain deadline: closed whatever it does.
   void close(base::Reason reason) noexcept;
 
@@ -110,6 +111,7 @@ class H1Session : public net::Deferred, public net::Link {
   std::shared_ptr<base::WorkerCells<base::HttpCells>> cells_;
   uint64_t id_;
   base::MonoNs accepted_at_ = 0;
+  base::MonoNs drained_at_ = 0;
   base::Ticks accepted_ticks_ = 0;
   base::Address peer_;
   std::unique_ptr<base::Address> local_;  // only where the listener's address is a wildcard

@@ -440,6 +440,19 @@ TEST(Exchange, WhoAsksToDrainSecondIsToldToo) {
   EXPECT_TRUE(drained);
 }
 
+TEST(Exchange, DrainClosesIdleConnectionsAfterDrainTimeout) {
+  EchoOrigin origin;
+  auto config = one_cluster(origin.port());
+  config.http.drain_timeout = std::chrono::milliseconds(100);
+  TestProxy proxy(std::move(config));
+  Socket client = Socket::connect(proxy.port());
+  std::string rest;
+  ASSERT_TRUE(client.send(kGet));
+  ASSERT_EQ(read_message(client, &rest).status(), 200);
+  proxy.on_main([&] { proxy.server().drain(3600 * base::kNsPerSec, nullptr); });
+  EXPECT_TRUE(client.closed_by_peer());
+}
+
 TEST(Exchange, TablesSwapUnderTraffic) {
   EchoOrigin one("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none");
   EchoOrigin two("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo");
