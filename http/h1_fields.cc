@@ -155,15 +155,14 @@ bool is_pair(const char* at, const char* pair) noexcept { return std::memcmp(at,
 }
 
 // `: x`: one space before and none behind, far enough from the end; slow_value() for the rest.
-[[gnu::always_inline]] inline bool find_value(const char* colon, Window w, Value* out) noexcept {
+// Answers the CR behind the value at colon + 2, or nullptr.
+[[gnu::always_inline]] inline const char* end_of_plain_value(const char* colon, Window w) noexcept {
   if (w.end - colon >= 4 && is_pair(colon, ": ") && colon[2] > ' ') [[likely]] {
     const char* const stop = Scan::value(colon + 2, w);
-    if (w.end - stop >= 2 && is_pair(stop, "\r\n") && stop[-1] > ' ') [[likely]] {
-      *out = {colon + 2, stop, stop, Reason::kNone, true};
-      return true;
-    }
+    if (w.end - stop >= 2 && is_pair(stop, "\r\n") && stop[-1] > ' ') [[likely]]
+      return stop;
   }
-  return slow_value(colon, w, out);
+  return nullptr;
 }
 
 // No name begins here, or none ends with a colon: the empty line, or a fault.
@@ -188,9 +187,19 @@ Verdict parse_fields(Pass* pass, FieldList* fields) noexcept {
     if (name_end == w.end) return Verdict::kMore;
     if (*name_end != ':' || name_end == at) [[unlikely]]
       return end_of_fields(at, name_end, pass);
-    Value value;
-    if (!find_value(name_end, w, &value)) [[unlikely]] {
-      return value.why == Reason::kNone ? Verdict::kMore : pass->bad(value.why);
+    const char* begin = name_end + 2;
+    const char* stop = end_of_plain_value(name_end, w);
+    const char* end = stop;
+    bool clean = true;
+    if (stop == nullptr) [[unlikely]] {
+      Value value;
+      if (!slow_value(name_end, w, &value)) {
+        return value.why == Reason::kNone ? Verdict::kMore : pass->bad(value.why);
+      }
+      begin = value.begin;
+      end = value.end;
+      stop = value.stop;
+      clean = value.clean;
     }
     if (room == 0) [[unlikely]]
       return pass->bad(Reason::kTooManyHeaders);
@@ -202,12 +211,12 @@ Verdict parse_fields(Pass* pass, FieldList* fields) noexcept {
       return pass->bad(Reason::kHeadTooLarge);
     const HeaderId id = internal::find_header_id({at, name_size});
     field->name_data = at;
-    field->value_data = value.begin;
-    field->value_size = static_cast<uint32_t>(value.end - value.begin);
+    field->value_data = begin;
+    field->value_size = static_cast<uint32_t>(end - begin);
     field->name_size = static_cast<uint16_t>(name_size);
     field->id = id;
-    field->flags = static_cast<uint8_t>(value.clean ? Field::kLine : 0);
-    at = const_cast<char*>(value.stop) + 2;
+    field->flags = static_cast<uint8_t>(clean ? Field::kLine : 0);
+    at = const_cast<char*>(stop) + 2;
     if (kSection != Section::kTrailers && is_special(id)) {
       read_special<kSection>(id, field->value(), pass);
     }

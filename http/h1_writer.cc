@@ -77,7 +77,7 @@ class HeadWriter {
     if (received_ && end_ != nullptr && block_end_ - end_ >= 2 && end_[0] == '\r' &&
         end_[1] == '\n') {
       end_ += 2;
-    } else {
+    } else if (!extend_by_crlf()) {
       put_copy(kCrlf);
     }
     flush();
@@ -93,6 +93,16 @@ class HeadWriter {
   bool may_extend() const noexcept {
     return end_ != nullptr && !received_ &&
            (arena_.at_end(end_) || static_cast<size_t>(end_ - begin_) <= kJoinBytes);
+  }
+  // The usual end: behind what was composed last.
+  bool extend_by_crlf() noexcept {
+    if (received_ || end_ == nullptr || !arena_.at_end(end_)) return false;
+    char* const to = arena_.chars(kCrlf.size());
+    if (to != end_) return false;
+    std::memcpy(to, kCrlf.data(), 2);
+    end_ += 2;
+    base::copies().head_bytes += 2;
+    return true;
   }
   // Room for `size` bytes behind the pending run, or as the beginning of a new one.
   char* room(size_t size) noexcept {
@@ -132,6 +142,30 @@ class HeadWriter {
   const char* end_ = nullptr;
   bool received_ = false;
   bool failed_ = false;
+};
+
+// What is written to chain() becomes part of `out` at keep(), or not at all. An empty `out`, the
+// usual case, is written to itself.
+class Atomically {
+ public:
+  explicit Atomically(base::Chain* out) noexcept : out_(out), direct_(out->empty()) {}
+  ~Atomically() {
+    if (!kept_ && direct_) out_->clear();
+  }
+  Atomically(const Atomically&) = delete;
+  Atomically& operator=(const Atomically&) = delete;
+  base::Chain* chain() noexcept { return direct_ ? out_ : &apart_; }
+  bool keep() noexcept {
+    kept_ = true;
+    if (!direct_) out_->append(std::move(apart_));
+    return true;
+  }
+
+ private:
+  base::Chain* out_;
+  const bool direct_;
+  bool kept_ = false;
+  base::Chain apart_;
 };
 
 void put_line(HeadWriter* w, std::string_view name, std::string_view value) noexcept {
@@ -268,22 +302,20 @@ bool put_status_line(HeadWriter* w, const ResponseHead& head, uint8_t minor) noe
 bool write_request_head(RequestHead* head, const base::BlockRef& block, base::Arena& arena,
                         base::Chain* out) noexcept {
   if (!prepare(head)) return false;
-  base::Chain chain;
-  HeadWriter w(block, arena, &chain);
+  Atomically whole(out);
+  HeadWriter w(block, arena, whole.chain());
   if (!put_request_line(&w, *head)) return false;
   for (const Field& field : head->fields) {
     if (!field.removed()) put_field(&w, field);
   }
-  if (!w.finish()) return false;
-  out->append(std::move(chain));
-  return true;
+  return w.finish() && whole.keep();
 }
 
 bool write_response_head(ResponseHead* head, const ResponseWrite& how, const base::BlockRef& block,
                          base::Arena& arena, base::Chain* out) noexcept {
   if (!prepare(head, how)) return false;
-  base::Chain chain;
-  HeadWriter w(block, arena, &chain);
+  Atomically whole(out);
+  HeadWriter w(block, arena, whole.chain());
   if (!put_status_line(&w, *head, how.downstream_minor)) return false;
   for (const Field& field : head->fields) {
     if (!field.removed()) put_field(&w, field);
@@ -295,9 +327,7 @@ bool write_response_head(ResponseHead* head, const ResponseWrite& how, const bas
       w.put_copy("connection: keep-alive\r\n");
     }
   }
-  if (!w.finish()) return false;
-  out->append(std::move(chain));
-  return true;
+  return w.finish() && whole.keep();
 }
 
 Framing framing_for(const ResponseHead& head, Method request_method, uint8_t minor) noexcept {

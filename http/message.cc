@@ -186,8 +186,7 @@ bool FieldList::append_value(HeaderId id, std::string_view delimiter,
   return true;
 }
 
-void FieldList::remove(HeaderId id) noexcept {
-  if ((known_[index(id)] & bit(id)) == 0) return;
+void FieldList::remove_known(HeaderId id) noexcept {
   remove_all(begin(), end(), [id](const Field& f) { return f.id == id; });
 }
 

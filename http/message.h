@@ -227,7 +227,9 @@ class FieldList {
   // "a, b": Envoy's way of appending to a field that is there (one line, comma without space for
   // x-forwarded-for is the caller's).
   bool append_value(HeaderId id, std::string_view delimiter, std::string_view value) noexcept;
-  void remove(HeaderId id) noexcept;
+  void remove(HeaderId id) noexcept {
+    if ((known_[index(id)] & bit(id)) != 0) remove_known(id);
+  }
   void remove(std::string_view name) noexcept;
   static void remove(Field* field) noexcept { field->flags |= Field::kRemoved; }
 
@@ -237,6 +239,7 @@ class FieldList {
     return uint64_t{1} << (static_cast<unsigned>(id) & 63);
   }
   bool grow() noexcept;
+  void remove_known(HeaderId id) noexcept;
 
   Field* fields_ = nullptr;
   uint32_t size_ = 0;
