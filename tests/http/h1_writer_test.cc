@@ -137,6 +137,41 @@ TEST(H1Writer, NothingInvalidLeaves) {
   });
 }
 
+TEST(H1Writer, WhatWaitsInTheQueueStaysWhateverFollows) {
+  constexpr std::string_view kWaiting = "waiting";
+  for (const bool valid : {true, false}) {
+    Request r("GET /t HTTP/1.1\r\nHost: a\r\n\r\n");
+    if (!valid) {
+      r.head.fields.add("x-one", "1");
+      Field bad;
+      bad.name_data = "x y";
+      bad.name_size = 3;
+      r.head.fields.push(bad);
+    }
+    r.chain.append(kWaiting);
+    EXPECT_EQ(write_request_head(&r.head, r.block, r.arena, &r.chain), valid);
+    EXPECT_EQ(text_of(r.chain), valid ? "waitingGET /t HTTP/1.1\r\nhost: a\r\n\r\n" : "waiting");
+  }
+}
+
+TEST(H1Writer, NominatedFieldsGoHoweverConnectionIsWritten) {
+  for (const std::string_view connection :
+       {"Connection: X-Hop\r\n", "Connection: keep-alive\r\nConnection: x-hop\r\n",
+        "Connection: x-hop\r\nConnection: keep-alive\r\n", "Connection: Keep-Alive ,X-HOP\r\n",
+        "Connection: close, x-hop\r\n", "Connection: upgrade,,x-hop,\r\n"}) {
+    SCOPED_TRACE(connection);
+    const std::string fields = "X-Hop: 1\r\nX-Stays: 2\r\nContent-Length: 0\r\n\r\n";
+    Request request("GET /t HTTP/1.1\r\nHost: a\r\n" + std::string(connection) + fields);
+    strip_hop_by_hop(&request.head);
+    EXPECT_EQ(request.write(),
+              "GET /t HTTP/1.1\r\nhost: a\r\nx-stays: 2\r\ncontent-length: 0\r\n\r\n");
+    Response response("HTTP/1.1 200 OK\r\n" + std::string(connection) + fields);
+    strip_hop_by_hop(&response.head);
+    EXPECT_EQ(response.write(ResponseWrite()),
+              "HTTP/1.1 200 OK\r\nx-stays: 2\r\ncontent-length: 0\r\n\r\n");
+  }
+}
+
 TEST(H1Writer, StripsWhatBelongsToTheConnection) {
   Request r(
       "GET /t HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Hop, Host, Content-Length, "
