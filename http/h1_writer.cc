@@ -17,7 +17,11 @@ constexpr size_t kJoinBytes = 512;
 // A decimal number as text.
 struct Decimal {
   explicit Decimal(uint64_t n) noexcept { end = std::to_chars(text, text + sizeof(text), n).ptr; }
-  std::string_view view() const noexcept { return {text, static_cast<size_t>(end - text)}; }
+  std::string_view view() const noexcept {
+    const auto size = static_cast<size_t>(end - text);
+    if (size > sizeof(text)) __builtin_unreachable();  // else -O1 warns of a copy that cannot be
+    return {text, size};
+  }
   char text[20];
   char* end;
 };
