@@ -105,6 +105,9 @@ absl::Status Process::wire() {
 
 absl::Status Process::start_admin() {
   if (!bootstrap_.admin) return absl::OkStatus();
+  if (!bootstrap_.admin->access_logs.empty()) {
+    log::warn("admin", "admin.access_log: requests to admin are not logged yet");
+  }
   auto admin = admin::AdminServer::start(
       {.address = bootstrap_.admin->address, .address_path = flags_.admin_address_path}, *server_,
       admin_sources(*this));
