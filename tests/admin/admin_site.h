@@ -1,11 +1,14 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "admin/server.h"
+#include "base/text.h"
 #include "tests/support/sockets.h"
 #include "tests/support/test_proxy.h"
 
@@ -53,15 +56,24 @@ class AdminSite {
   Message post(std::string_view target) const {
     return ask("POST", target, "content-length: 0\r\n");
   }
-  // A request through the proxy, so that something is counted.
+  // A request through the proxy; waits until its connection is counted as gone.
   int send_traffic() {
+    ++num_sent_;
     Socket socket = Socket::connect(proxy_.port());
     socket.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     std::string rest;
-    return read_message(socket, &rest).status();
+    const int status = read_message(socket, &rest).status();
+    const std::string scope = base::cat("listener.127.0.0.1_", proxy_.port(), ".");
+    if (!proxy_.wait_stat(base::cat(scope, "downstream_cx_destroy"), num_sent_)) return 0;
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (proxy_.stat(base::cat(scope, "downstream_cx_active")) != 0) {
+      if (std::chrono::steady_clock::now() > until) return 0;
+    }
+    return status;
   }
 
  private:
+  uint64_t num_sent_ = 0;
   EchoOrigin origin_;
   TestProxy proxy_;
   base::Address address_;

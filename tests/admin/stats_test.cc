@@ -54,7 +54,6 @@ TEST(Stats, AgentsQueries) {
       site.get("/stats?usedonly&filter=^(server\\.state|listener_manager\\.workers_started)").body,
       "listener_manager.workers_started: 1\nserver.state: 0\n");
   EXPECT_EQ(site.send_traffic(), 200);
-  ASSERT_TRUE(site.proxy().wait_stat("cluster.c.upstream_rq_2xx", 1));
   EXPECT_THAT(site.get("/stats?usedonly&filter=downstream_cx_active$").body,
               HasSubstr("downstream_cx_active: 0\n"));
 }
@@ -81,7 +80,6 @@ TEST(Stats, TextsThenSortedNumbersThenSortedHistograms) {
 TEST(Stats, HistogramsHaveEnvoysQuantilesInMilliseconds) {
   AdminSite site;
   EXPECT_EQ(site.send_traffic(), 200);
-  ASSERT_TRUE(site.proxy().wait_stat("cluster.c.upstream_rq_2xx", 1));
   const std::string line = site.get("/stats?filter=upstream_cx_connect_ms").body;
   EXPECT_THAT(line, ::testing::MatchesRegex(
                         "cluster.c.upstream_cx_connect_ms: P0.nan,[^)]+. P25.* P50.* P75.* P90.* "
@@ -206,8 +204,6 @@ TEST(Prometheus, EverySampleHasItsTypeAndStandsWithItsMetric) {
 TEST(Prometheus, NamesAndLabelsAreEnvoys) {
   AdminSite site(agent_sources());
   EXPECT_EQ(site.send_traffic(), 200);
-  ASSERT_TRUE(site.proxy().wait_stat(
-      base::cat("listener.127.0.0.1_", site.proxy().port(), ".downstream_cx_destroy"), 1));
   const std::string text = site.get("/stats/prometheus").body;
   for (const std::string& line :
        {std::string("# TYPE envoy_cluster_upstream_rq_total counter\n"
