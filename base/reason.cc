@@ -30,7 +30,7 @@ constexpr ReasonText kTexts[] = {
     {"target_too_long", 414, F::kDPE, "http1.headers_too_large", "URI Too Long", "the request target alone is larger than the limit for heads"},
     {"underscore_header", 400, F::kDPE, "http1.unexpected_underscore", "Bad Request", "a field name has an underscore and headers_with_underscores_action is REJECT_REQUEST"},
     {"version_not_supported", 505, F::kDPE, "http1.codec_error", "HTTP Version Not Supported", "only HTTP/1.0 and HTTP/1.1 are spoken on this connection"},
-    {"http10_not_accepted", 426, F::kDPE, "low_version", "", "HTTP/1.0 is not accepted here (accept_http_10)"},
+    {"http10_not_accepted", 426, F::kDPE, "low_version", "Upgrade Required", "HTTP/1.0 is not accepted here (accept_http_10)"},
     {"path_rejected", 400, F::kNone, "path_normalization_failed", "", "the path cannot be normalised"},
     {"path_escaped_slash", 400, F::kNone, "path_normalization_failed", "", "the path has an escaped slash and the policy is to reject it"},
     {"upgrade_refused", 403, F::kNone, "upgrade_failed", "", "this route does not allow the upgrade that was asked for"},

@@ -68,6 +68,7 @@ void Exchange::begin(H1Session& session) noexcept {
   facts_.stamps = &stamps_;
   facts_.start_wall = worker_.loop().clock().wall();
   facts_.connection_id = session.id();
+  facts_.protocol = http::Protocol::kHttp11;
   facts_.downstream_remote = facts_.downstream_direct_remote = &session.peer();
   facts_.downstream_local = &session.local();
   in_request_ = true;
@@ -84,7 +85,7 @@ void Exchange::start(const base::BlockRef& block, bool has_body) noexcept {
   request_complete_ = !has_body;
   stamps_.mark(Stamp::kHeadParsed);
   if (!has_body) stamps_.set(Stamp::kRequestReceived, stamps_.get(Stamp::kHeadParsed));
-  facts_.protocol = request_.version_minor == 0 ? http::Protocol::kHttp10 : http::Protocol::kHttp11;
+  if (request_.version_minor == 0) facts_.protocol = http::Protocol::kHttp10;
   if (!prepare_head()) return;
   match_route();
   run_filters();
@@ -128,6 +129,11 @@ bool Exchange::prepare_head() noexcept {
   normalise_authority(&request_, config_->value, config_->listener_port);
   if (!prepare_request(&request_, context, &client_)) return reply(Reason::kHeadTooLarge), false;
   facts_.request_id = request_.fields.value(HeaderId::kXRequestId);
+  if (client_.from_header) {  // without a path an Address holds nothing that must be freed
+    void* const room = arena_.alloc(sizeof(base::Address), alignof(base::Address));
+    if (room == nullptr) return reply(Reason::kHeadTooLarge), false;
+    facts_.downstream_remote = new (room) base::Address(base::Address::ip(client_.ip, 0));
+  }
   if (!config_->normalises_path) return true;
   const http::PathResult path = http::normalise_path(&request_, config_->path);
   switch (path.kind) {
@@ -153,7 +159,7 @@ void Exchange::match_route() noexcept {
   if (routes == nullptr) {
     match_.reason = Reason::kNoRouteConfig;
   } else {
-    match_ = routes->match(request_, {random_, worker_.index(), false, false});
+    match_ = routes->match(request_, {random_, worker_.index(), false, came_by_tls()});
   }
   stamps_.mark(Stamp::kRouted);
   if (match_.virtual_host != nullptr) facts_.virtual_host_name = match_.virtual_host->name();
@@ -162,11 +168,17 @@ void Exchange::match_route() noexcept {
   facts_.route_name = match_.route->name();
   if (policy.idle_timeout_ns != router::RoutePolicy::kInherit) {
     idle_timeout_ns_ = policy.idle_timeout_ns;
+    session_->deadline_changed();
   }
-  if (policy.max_stream_duration_ns > 0) max_duration_ns_ = policy.max_stream_duration_ns;
+  if (policy.max_stream_duration_ns > 0) {
+    max_duration_ns_ = policy.max_stream_duration_ns;
+    session_->deadline_changed();
+  }
   if (!upgrade_asked_) return;
   const auto upgrade = policy.upgrade(request_.fields.value(HeaderId::kUpgrade));
-  if (upgrade == router::RoutePolicy::Upgrade::kRefused) upgrade_asked_ = false;
+  if (upgrade != router::RoutePolicy::Upgrade::kRefused) return;
+  request_.upgrade = upgrade_asked_ = false;
+  request_.fields.remove(HeaderId::kUpgrade);
 }
 
 void Exchange::run_filters() noexcept {
@@ -234,7 +246,7 @@ void Exchange::dispatch() noexcept {
 void Exchange::redirect() noexcept {
   http::FieldList extra(&arena_);
   const std::string_view location =
-      router::redirect_location(*match_.route, request_, false, arena_, worker_.index());
+      router::redirect_location(*match_.route, request_, came_by_tls(), arena_, worker_.index());
   if (location.data() == nullptr || !extra.add(HeaderId::kLocation, location)) {
     return reply(Reason::kInternal);
   }
@@ -280,7 +292,6 @@ void Exchange::forward() noexcept {
   UpstreamCluster& cluster = worker_.cluster(*entry);
   cluster_ = &cluster;
   cluster.add_user();
-  cluster_->cells().upstream_rq_total.add();
   request_credit_ = base::Credit(cluster.accounts(policy.priority).requests);
   if (!request_credit_) {
     cluster_->cells().upstream_rq_pending_overflow.add();
@@ -328,6 +339,10 @@ bool Exchange::finish_request_head() noexcept {
         !request_.fields.append_value(HeaderId::kXForwardedHost, ",", request_.authority)) {
       return false;
     }
+    if (!config_->chain->router().suppress_envoy_headers &&
+        !request_.fields.set(HeaderId::kXEnvoyOriginalHost, request_.authority)) {
+      return false;
+    }
     request_.authority = host;
   }
   facts_.upstream_remote = &host_->address;
@@ -364,6 +379,7 @@ void Exchange::on_pool_ready(UpstreamConnection& connection) noexcept {
     stamps_.set(Stamp::kConnected, stamps_.get(Stamp::kPoolReady));
   }
   connection.begin(this);
+  cluster_->cells().upstream_rq_total.add();
   cluster_->cells().upstream_rq_active.add();
   facts_.upstream_protocol = http::Protocol::kHttp11;
   net::Stream& stream = connection.stream();

@@ -25,8 +25,8 @@ using UpstreamCluster = upstream::ClusterState<Exchange>;
 using UpstreamHost = upstream::Host<Exchange>;
 using UpstreamConnection = upstream::H1Connection<Exchange>;
 
-// Big pieces are written while they are in the cache (16 KiB bodies cost 4 % less so); small ones wait
-// for the one gathered write at the end of the turn.
+// Big pieces are written while they are in the cache (16 KiB bodies cost 4 % less so); small ones
+// wait for the one gathered write at the end of the turn.
 inline void write_or_queue(net::Stream& stream) noexcept {
   constexpr size_t kBigBytes = 8 * 1024;
   stream.mark_dirty();
@@ -125,6 +125,8 @@ class Exchange : public upstream::PoolWaiter {
   void send_request_end() noexcept;
   void update_body_flow() noexcept;
   void arm_route_timeout() noexcept;
+  // As the client sees it: told by a trusted x-forwarded-proto where TLS ended before us.
+  bool came_by_tls() const noexcept { return request_.scheme == "https"; }
   bool may_try_again(const base::Fault& fault, bool used_before) const noexcept;
 
   // Response side.

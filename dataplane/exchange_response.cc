@@ -58,10 +58,12 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
   base::count_upstream(cells, response_.status);
   const int64_t waited_ns = worker_.loop().now() - started_at_;
   cells.upstream_rq_time.add(static_cast<uint64_t>(waited_ns));
+  if (!config_->chain->router().suppress_envoy_headers &&
+      !add_service_time(&response_, waited_ns / base::kNsPerMs)) {
+    return abort(Reason::kInternal);
+  }
   if (!run_response_filters()) return;
-  const bool show_time = !config_->chain->router().suppress_envoy_headers;
-  const ResponseContext context{&config_->value, worker_.date(),
-                                show_time ? waited_ns / base::kNsPerMs : -1, facts_.request_id};
+  const ResponseContext context{&config_->value, worker_.date(), facts_.request_id};
   http::ResponseWrite how;
   how.framing = http::framing_for(response_, request_.method, request_.version_minor);
   if (!prepare_response(&response_, context) || !write_head(how, block)) {
@@ -180,6 +182,11 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
   if (session_ == nullptr || !session_->stream().is_open()) return abort(reason);
   facts_.reason = reason;
   facts_.response_code = status;
+  // As Envoy does, the cluster is charged for what we say in its place.
+  if (cluster_ != nullptr && reason >= Reason::kNoHealthyUpstream &&
+      reason <= Reason::kOverflowRetries) {
+    base::count_upstream(cluster_->cells(), status);
+  }
   if (!request_complete_) close_after_ = true;
   upgrade_asked_ = false;
   http::ResponseHead& head = *response_head();
@@ -189,12 +196,15 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
   bool ok =
       body.empty() || (head.fields.add(HeaderId::kContentLength, decimal(body.size(), length)) &&
                        head.fields.add(HeaderId::kContentType, "text/plain"));
+  if (base::text_of(reason).flag == base::ResponseFlag::kUO) {
+    ok = ok && head.fields.add(HeaderId::kXEnvoyOverloaded, "true");
+  }
   if (extra != nullptr) {
     for (const http::Field& f : *extra) ok = ok && head.fields.add(f.name(), f.value());
   }
   head.framing = {http::Framing::Kind::kLength, body.size()};
   if (!run_response_filters()) return;
-  const ResponseContext context{&config_->value, worker_.date(), -1, facts_.request_id};
+  const ResponseContext context{&config_->value, worker_.date(), facts_.request_id};
   http::ResponseWrite how;
   how.framing = head.framing;
   if (!ok || !prepare_response(&head, context) || !write_head(how, {})) {

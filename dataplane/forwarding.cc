@@ -1,5 +1,6 @@
 #include "dataplane/forwarding.h"
 
+#include "http/h1_parser.h"
 #include "http/h1_writer.h"
 
 namespace sluice::dataplane {
@@ -64,9 +65,35 @@ void remove_untrusted(http::FieldList& fields, bool edge) noexcept {
   for (const HeaderId id : kNotAtTheEdge) fields.remove(id);
 }
 
+// Several lines are one list (RFC 9110 5.3): joined, so that what we append is the last of all.
+bool join_forwarded_for(http::FieldList& fields) noexcept {
+  const http::Field* const first = fields.find(HeaderId::kXForwardedFor);
+  if (first == nullptr) return true;
+  for (http::Field& f : fields) {
+    if (&f == first || f.removed() || f.id != HeaderId::kXForwardedFor) continue;
+    http::FieldList::remove(&f);
+    if (!fields.append_value(HeaderId::kXForwardedFor, ",", f.value())) return false;
+  }
+  return true;
+}
+
+// At the edge the client's address is told in a field that no client can set.
+bool tell_address(http::FieldList& fields, const RequestContext& c, const ClientAddress& client) {
+  if (client.from_header) {
+    char text[base::IpAddress::kMaxText];
+    return fields.set_clean(HeaderId::kXEnvoyExternalAddress, {text, client.ip.format(text)});
+  }
+  if (!c.peer_ip_text.empty()) {
+    return fields.move_clean(HeaderId::kXEnvoyExternalAddress, c.peer_ip_text);
+  }
+  fields.remove(HeaderId::kXEnvoyExternalAddress);
+  return true;
+}
+
 bool forward_address(http::FieldList& fields, const RequestContext& c, ClientAddress* client) {
   if (c.peer->is_ip()) client->ip = c.peer->ip();
   const HttpValue& http = *c.http;
+  if (!join_forwarded_for(fields)) return false;
   const std::string_view xff = fields.value(HeaderId::kXForwardedFor);
   if (!http.use_remote_address) {
     if (!xff.empty() && nth_forwarded_for(xff, http.xff_num_trusted_hops, &client->ip)) {
@@ -175,7 +202,14 @@ bool prepare_request(http::RequestHead* head, const RequestContext& c,
   head->scheme = scheme;
   const bool believe_proto = edge && http.xff_num_trusted_hops > 0;
   const bool keep_proto = (!edge || believe_proto) && fields.has(HeaderId::kXForwardedProto);
-  if (!keep_proto && !fields.move_clean(HeaderId::kXForwardedProto, scheme)) return false;
+  if (keep_proto) {
+    const std::string_view told = fields.value(HeaderId::kXForwardedProto);
+    if (http::equals_folded(told, "https")) head->scheme = "https";
+    if (http::equals_folded(told, "http")) head->scheme = "http";
+  } else if (!fields.move_clean(HeaderId::kXForwardedProto, scheme)) {
+    return false;
+  }
+  if (edge && !tell_address(fields, c, *client)) return false;
   remove_untrusted(fields, edge);
   if (!set_request_id(fields, c, edge)) return false;
   if (!http.via.empty()) return fields.append_value(HeaderId::kVia, ", ", http.via);
@@ -219,6 +253,12 @@ void add_expected_timeout(http::RequestHead* head, int64_t timeout_ns) noexcept 
                           decimal(static_cast<uint64_t>(timeout_ns / 1'000'000), text));
 }
 
+bool add_service_time(http::ResponseHead* head, int64_t upstream_ms) noexcept {
+  char text[20];
+  return head->fields.move_clean(HeaderId::kXEnvoyUpstreamServiceTime,
+                                 decimal(static_cast<uint64_t>(upstream_ms), text));
+}
+
 bool prepare_response(http::ResponseHead* head, const ResponseContext& c) noexcept {
   http::FieldList& fields = head->fields;
   const HttpValue& http = *c.http;
@@ -236,11 +276,6 @@ bool prepare_response(http::ResponseHead* head, const ResponseContext& c) noexce
       break;
     case ServerHeader::kPassThrough:
       break;
-  }
-  if (c.upstream_ms >= 0) {
-    char text[20];
-    ok = ok && fields.move_clean(HeaderId::kXEnvoyUpstreamServiceTime,
-                                 decimal(static_cast<uint64_t>(c.upstream_ms), text));
   }
   if (http.always_set_request_id_in_response && !c.request_id.empty()) {
     ok = ok && fields.set(HeaderId::kXRequestId, c.request_id);

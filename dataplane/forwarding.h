@@ -47,11 +47,13 @@ void add_expected_timeout(http::RequestHead* head, int64_t timeout_ns) noexcept;
 struct ResponseContext {
   const HttpValue* http = nullptr;
   std::string_view date;        // the worker's, of this second
-  int64_t upstream_ms = -1;     // -1: a local reply, which has no upstream
   std::string_view request_id;  // for always_set_request_id_in_response
 };
 
-// Hop-by-hop fields, x-envoy-upstream-service-time, server, date, via.
+// x-envoy-upstream-service-time, before the route's edits of the response, which may remove it.
+bool add_service_time(http::ResponseHead* head, int64_t upstream_ms) noexcept;
+
+// Hop-by-hop fields, server, date, via.
 bool prepare_response(http::ResponseHead* head, const ResponseContext& context) noexcept;
 
 // Text of a number without allocating: into `out` (20 bytes), returns the view.

@@ -14,6 +14,7 @@ class Rule:
     change: object
     reason: str
     open: bool = False  # known, not wanted: to be mended or decided
+    races: bool = False  # depends on what arrives together: not always seen
 
 
 def anything(value):
@@ -63,12 +64,17 @@ RULES = [
     # Forwarded headers.
     Rule("", r"origin \d headers|log \d xff", last_forwarded,
          "a peer on loopback is told as itself; Envoy writes an address of the node"),
+    Rule("envoy headers inside", "log 0 original_path", anything,
+         "only the proxy says x-envoy-original-path, inside the mesh too"),
     Rule("envoy headers inside", "origin 0 headers", without("x-envoy-original-path: .*"),
          "only the proxy says x-envoy-original-path, inside the mesh too"),
 
     # Heads.
     Rule("", HEADERS, apart("transfer-encoding", "content-length", "connection"),
          "framing fields stay where they came; Envoy removes them and adds them at the end"),
+    Rule("", HEADERS, apart("server", "x-request-id", "x-envoy-upstream-service-time",
+                            "x-envoy-overloaded", "x-envoy-external-address"),
+         "what we say ourselves stands together at the end, so that it is one piece to write"),
     Rule("header edits|direct with headers", HEADERS,
          apart("x-overwritten", "x-only-existing", "x-origin", "content-type"),
          "a field is overwritten in its place; Envoy removes it and adds it at the end"),
@@ -132,9 +138,27 @@ RULES = [
     Rule("^refused", r"log 0 details", anything,
          "the system's error is %UPSTREAM_TRANSPORT_FAILURE_REASON%; Envoy appends it here too"),
 
+    Rule("slow body", r"origin 0 .*", anything, races=True,
+         reason="a request goes to the origin with what has come of its body, not before"),
+    Rule("slow head", r"log 0 details", anything,
+         "the head's own deadline is named; Envoy names that of the whole request"),
+
+    # Statistics.
+    Rule("statistics", r"http\.\w+\.(rq_direct_response|rq_redirect)", anything,
+         "redirects are counted as redirects; Envoy counts them as direct responses"),
+    Rule("statistics", r"http\.\w+\.downstream_rq_1xx", anything,
+         "a 100 of our own is no response of its own"),
+    Rule("statistics", r"http\.(plain|edge|old|websocket|slow_client|slash_reject)\..*|"
+         r"cluster\.origin\..*", anything,
+         "sums over cases with differences that are wanted above"),
+    Rule("statistics", r"cluster\.full\.upstream_rq_pending_overflow", anything,
+         "max_requests counts here too, as Envoy's documentation says"),
+
     # Open.
-    Rule("^cut upstream$", r"response 0 .*|log 0 .*|end", anything, open=True,
+    Rule("^cut upstream$", r"response 0 .*|log 0 .*|end", anything, open=True, races=True,
          reason="what arrived together with an early close is not always passed on before the cut"),
+    Rule("statistics", r"cluster\.\w+\.upstream_rq_503", anything, open=True,
+         reason="clusters have no counters of single status codes yet"),
     Rule("match (exact|regex): twice", ".*", anything, open=True,
          reason="Envoy since 1.39 matches each of several values, we match them joined by commas"),
 ]
@@ -157,7 +181,8 @@ def reason_for(name, part, ours, theirs, used):
 
 
 def unused(used):
-    return [f"{r.cases!r} {r.parts!r}: {r.reason}" for i, r in enumerate(RULES) if i not in used]
+    return [f"{r.cases!r} {r.parts!r}: {r.reason}" for i, r in enumerate(RULES)
+            if i not in used and not r.races]
 
 
 def still_open(used):
