@@ -258,6 +258,7 @@ void H1Session::exchange_done(bool close_now, bool unread_request) noexcept {
   body_ = nullptr;
   if (close_now || !keep_alive_ || !stream_.is_open()) {
     phase_ = Phase::kClosed;
+    count_bytes();
     if (stream_.is_open()) {
       stream_.close_after_flush(unread_request ? net::Linger::kYes : net::Linger::kNo,
                                 config_->delayed_close_timeout_ns);
@@ -278,6 +279,7 @@ void H1Session::exchange_done(bool close_now, bool unread_request) noexcept {
 void H1Session::close(base::Reason reason) noexcept {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
+  count_bytes();
   stream_.close_now();
   if (exchange_ != nullptr) {
     exchange_->on_downstream_gone(reason);  // ends in exchange_done()
@@ -286,7 +288,13 @@ void H1Session::close(base::Reason reason) noexcept {
   }
 }
 
+void H1Session::count_bytes() noexcept {
+  cells().downstream_cx_rx_bytes_total.add(stream_.bytes_received());
+  cells().downstream_cx_tx_bytes_total.add(stream_.bytes_sent());
+}
+
 void H1Session::cut() noexcept {
+  count_bytes();
   stream_.reset();
   keep_alive_ = false;
 }

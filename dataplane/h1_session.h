@@ -88,6 +88,8 @@ class H1Session : public net::Deferred, public net::Link {
   size_t unread() const noexcept { return block_ ? block_->filled() - at_ : 0; }
   bool reads_now() const noexcept;
   void destroy_later() noexcept;
+  // Before the stream is closed, which forgets them.
+  void count_bytes() noexcept;
 
   enum class Phase : uint8_t { kIdle, kHead, kBody, kResponse, kTunnel, kClosed };
 

@@ -186,6 +186,11 @@ void Worker::on_accept(WorkerListener& listener, int fd, const sockaddr_storage&
   ++listener.num_sessions;
   ++num_sessions_;
   listener.cells->downstream_cx_active.add();
+  base::HttpCells& cells = session->cells();
+  cells.downstream_cx_total.add();
+  cells.downstream_cx_http1_total.add();
+  cells.downstream_cx_active.add();
+  cells.downstream_cx_http1_active.add();
   if (draining_) session->drain();
 }
 
@@ -196,6 +201,10 @@ void Worker::session_closed(H1Session& session) noexcept {
   --num_sessions_;
   listener.cells->downstream_cx_active.sub();
   listener.cells->downstream_cx_destroy.add();
+  base::HttpCells& cells = session.cells();
+  cells.downstream_cx_active.sub();
+  cells.downstream_cx_http1_active.sub();
+  cells.downstream_cx_destroy.add();
   if (listener.num_sessions == 0 && !listener.acceptor && !second_.armed()) {
     loop_.arm_in(second_, base::kNsPerMs);
   }

@@ -140,6 +140,10 @@ class ClusterState {
   friend class H1Connection<User>;
 
   // From connections.
+  void count_bytes(uint64_t received, uint64_t sent) noexcept {
+    cells_->upstream_cx_rx_bytes_total.add(received);
+    cells_->upstream_cx_tx_bytes_total.add(sent);
+  }
   void on_connected(Connection& c) noexcept;
   void on_connect_failed(Connection& c, base::Reason reason) noexcept;
   void on_idle(Connection& c) noexcept;
@@ -372,8 +376,6 @@ void ClusterState<User>::on_closed(Connection& c) noexcept {
   c.unlink();
   cells_->upstream_cx_active.sub();
   cells_->upstream_cx_destroy.add();
-  cells_->upstream_cx_rx_bytes_total.add(c.stream_.bytes_received());
-  cells_->upstream_cx_tx_bytes_total.add(c.stream_.bytes_sent());
   --host.num_connections;
   --num_connections_;
   if (host.removed) {

@@ -114,6 +114,7 @@ class H1Connection : public net::Deferred, public net::Link {
   // RST instead of FIN: the request was not sent whole, the backend must not take it for one.
   void abort() noexcept {
     user_ = nullptr;
+    host_.cluster->count_bytes(stream_.bytes_received(), stream_.bytes_sent());
     stream_.reset();
     close();
   }
@@ -400,6 +401,7 @@ void H1Connection<User>::close() noexcept {
   timer_.cancel();
   user_ = nullptr;
   block_.reset();
+  host_.cluster->count_bytes(stream_.bytes_received(), stream_.bytes_sent());
   stream_.close_now();
   host_.cluster->on_closed(*this);
   loop_.defer_destroy(this);

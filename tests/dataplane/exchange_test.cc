@@ -70,6 +70,11 @@ TEST(Exchange, KeepsBothConnectionsAlive) {
   EXPECT_EQ(origin.connections(), 1);
   EXPECT_EQ(proxy.stat("cluster.c.upstream_rq_total"), 20u);
   EXPECT_EQ(proxy.stat("http.in.downstream_rq_2xx"), 20u);
+  EXPECT_EQ(proxy.stat("http.in.downstream_cx_active"), 1u);
+  client.close();
+  EXPECT_TRUE(proxy.wait_stat("http.in.downstream_cx_destroy", 1));
+  EXPECT_EQ(proxy.stat("http.in.downstream_cx_active"), 0u);
+  EXPECT_EQ(proxy.stat("http.in.downstream_cx_rx_bytes_total"), 20 * kGet.size());
 }
 
 TEST(Exchange, AnswersPipelinedRequestsInOrder) {
