@@ -57,7 +57,16 @@ class ClusterState {
   }
   ClusterState(const ClusterState&) = delete;
   ClusterState& operator=(const ClusterState&) = delete;
-  ~ClusterState() { drop_all(); }
+  // By then nobody uses it; what is left of connections goes with it.
+  ~ClusterState() {
+    drop_all();
+    while (!retired_.empty()) {
+      HostT& host = *retired_.back();
+      ++host.holds;
+      close_unused(host);
+      retired_.pop_back();
+    }
+  }
 
   struct Accounts {
     explicit Accounts(Breaker& b)
@@ -155,11 +164,18 @@ class ClusterState {
   bool open_connection(HostT& host, uint8_t priority);
   void serve(Connection& c) noexcept;
   void give(Connection& c, net::Link* waiter) noexcept;
+  void fail_pending(HostT& host, base::Reason reason, base::Fault fault, int error) noexcept;
   void remove_host(HostT& host) noexcept;
   void drop_if_unused(HostT& host) noexcept;
   void unlink_idle(Connection& c) noexcept;
-  void close_idle(HostT& host) noexcept {
-    while (host.idle != nullptr) host.idle->close();
+  // Idle connections, and those that are being opened for nobody any more.
+  void close_unused(HostT& host) noexcept {
+    for (net::Link* l = host.connections.next(nullptr); l != nullptr;) {
+      Connection& c = *static_cast<Connection*>(l);
+      l = host.connections.next(l);
+      const bool awaited = c.phase_ == Connection::Phase::kConnecting && host.num_pending > 0;
+      if (c.user() == nullptr && !awaited) c.close();
+    }
   }
 
   uint64_t set_serial_ = 0;
@@ -169,6 +185,7 @@ class ClusterState {
   uint32_t cursor_;
   uint32_t num_connections_ = 0;
   uint32_t num_users_ = 0;
+  bool opening_ = false;
   base::WorkerCells<base::ClusterCells> cells_;
   const base::StatScope* scope_;
   std::unique_ptr<Accounts> accounts_[2];
@@ -281,11 +298,16 @@ bool ClusterState<User>::open_connection(HostT& host, uint8_t priority) {
   cells_->upstream_cx_total.add();
   cells_->upstream_cx_http1_total.add();
   cells_->upstream_cx_active.add();
-  if (c->connect(std::move(credit))) return true;
+  opening_ = true;  // a failure at once must not begin the next attempt from inside
+  if (c->connect(std::move(credit))) {
+    opening_ = false;
+    return true;
+  }
   cells_->upstream_cx_connect_fail.add();
   --host.num_connecting;
   c->phase_ = Connection::Phase::kHead;
   c->close();
+  opening_ = false;
   return false;
 }
 
@@ -293,7 +315,11 @@ template <class User>
 void ClusterState<User>::serve(Connection& c) noexcept {
   net::Link* first = c.host().pending.pop();
   if (first == nullptr) {
-    c.become_idle();
+    if (c.host().removed) {
+      c.close();
+    } else {
+      c.become_idle();
+    }
     return;
   }
   give(c, first);
@@ -327,17 +353,9 @@ void ClusterState<User>::on_connect_failed(Connection& c, base::Reason reason) n
   const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
   const int error = c.stream().error();
   c.phase_ = Connection::Phase::kHead;
-  net::List failed;
-  failed.take(host.pending);
-  host.num_pending = 0;
   ++host.holds;
+  fail_pending(host, reason, fault, error);
   c.close();
-  while (net::Link* link = failed.pop()) {
-    User* user = static_cast<User*>(static_cast<PoolWaiter*>(link));
-    cells_->upstream_rq_pending_active.sub();
-    user->set_pending_credit({});
-    user->on_pool_failed(reason, fault, error);
-  }
   --host.holds;
   drop_if_unused(host);
 }
@@ -378,18 +396,38 @@ void ClusterState<User>::on_closed(Connection& c) noexcept {
   cells_->upstream_cx_destroy.add();
   --host.num_connections;
   --num_connections_;
-  if (host.removed) {
-    drop_if_unused(host);
-  } else if (host.num_pending > host.num_connecting) {
-    open_connection(host, 0);
+  if (host.num_pending > host.num_connecting && !opening_) {
+    // One for the first that waits; if not even that can begin, nobody need wait on.
+    if (!open_connection(host, 0) && host.num_connections == 0) {
+      fail_pending(host, base::Reason::kUpstreamConnectFailed,
+                   {base::Fault::Kind::kOther, base::Fault::Side::kBackend, true}, 0);
+    }
   }
+  drop_if_unused(host);
+}
+
+// All that wait for the host hear that there will be no connection.
+template <class User>
+void ClusterState<User>::fail_pending(HostT& host, base::Reason reason, base::Fault fault,
+                                      int error) noexcept {
+  net::List failed;
+  failed.take(host.pending);
+  host.num_pending = 0;
+  ++host.holds;
+  while (net::Link* link = failed.pop()) {
+    User* user = static_cast<User*>(static_cast<PoolWaiter*>(link));
+    cells_->upstream_rq_pending_active.sub();
+    user->set_pending_credit({});
+    user->on_pool_failed(reason, fault, error);
+  }
+  --host.holds;
 }
 
 template <class User>
 void ClusterState<User>::remove_host(HostT& host) noexcept {
   host.removed = true;
   ++host.holds;  // it must not go while its connections do
-  close_idle(host);
+  close_unused(host);
   --host.holds;
   drop_if_unused(host);
 }
