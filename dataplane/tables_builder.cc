@@ -37,8 +37,10 @@ void fill_times(HttpConfig& config) {
   config.stream_idle_timeout_ns = v.stream_idle_timeout.count();
   config.request_timeout_ns = v.request_timeout.count();
   config.request_headers_timeout_ns = v.request_headers_timeout.count();
-  config.max_connection_duration_ns = v.max_connection_duration.count();
-  config.drain_timeout_ns = v.drain_timeout.count();
+  // These two are added to each other and to a time: their sum must stay a time.
+  constexpr int64_t kCentury = int64_t{100 * 365} * 86'400 * base::kNsPerSec;
+  config.max_connection_duration_ns = std::min(v.max_connection_duration.count(), kCentury);
+  config.drain_timeout_ns = std::min(v.drain_timeout.count(), kCentury);
   config.delayed_close_timeout_ns = v.delayed_close_timeout.count();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -44,6 +45,9 @@ class ClusterState {
  public:
   using HostT = Host<User>;
   using Connection = H1Connection<User>;
+  // More choices than this change nothing that can be measured, and a pick must stay cheap whatever
+  // choice_count the control plane sends.
+  static constexpr uint32_t kMaxChoices = 32;
 
   ClusterState(const WorkerParts& parts, const std::shared_ptr<const Cluster>& cluster)
       : parts_(parts),
@@ -245,7 +249,8 @@ uint32_t ClusterState<User>::pick_least(const EndpointSet::Tier& tier,
   const auto load = [&](uint32_t i) {
     return by_index_[i] == nullptr ? uint64_t{0} : uint64_t{by_index_[i]->active_requests};
   };
-  for (uint32_t n = 1; n < entry.cluster->value.choice_count; ++n) {
+  const uint32_t choices = std::min(entry.cluster->value.choice_count, kMaxChoices);
+  for (uint32_t n = 1; n < choices; ++n) {
     const uint32_t other = tier.weighted_random(parts_.random);
     if (load(other) * endpoints[best].weight < load(best) * endpoints[other].weight) best = other;
   }

@@ -27,7 +27,7 @@ namespace sluice::upstream {
 // are direct. What User has to offer (each call may drop or reset the connection; it is then not
 // touched again):
 //   http::ResponseHead* response_head(): where to parse into, bound to the exchange's arena
-//   http::Method request_method(); bool request_sent() whether all of the request left;
+//   http::Method request_method();
 //   const http::H1Options& response_options();
 //   void on_upstream_informational(), on_upstream_head(), on_upstream_data(View&&),
 //   on_upstream_end(http::FieldList* trailers), on_upstream_drained(),

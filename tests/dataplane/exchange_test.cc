@@ -458,6 +458,33 @@ TEST(Exchange, DrainClosesIdleConnectionsAfterDrainTimeout) {
   EXPECT_TRUE(client.closed_by_peer());
 }
 
+// A pick that took as long as it was told to would hold the worker for a minute.
+TEST(Exchange, AnyChoiceCountIsAnsweredAtOnce) {
+  EchoOrigin origin;
+  auto config = one_cluster(origin.port());
+  config.clusters[0].balancer = upstream::ClusterValue::Balancer::kLeastRequest;
+  config.clusters[0].choice_count = UINT32_MAX;
+  TestProxy proxy(std::move(config));
+  EXPECT_EQ(ask(proxy.port(), kGet).status(), 200);
+}
+
+// Durations as long as the decoder lets through: their sums must not wrap round to "now".
+TEST(Exchange, LongestDurationsDoNotCloseConnections) {
+  EchoOrigin origin;
+  auto config = one_cluster(origin.port());
+  config.http.max_connection_duration = std::chrono::hours(24 * 365 * 285);
+  config.http.drain_timeout = std::chrono::hours(24 * 365 * 285);
+  TestProxy proxy(std::move(config));
+  Socket client = Socket::connect(proxy.port());
+  std::string rest;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(client.send(kGet));
+    const Message answer = read_message(client, &rest);
+    EXPECT_EQ(answer.status(), 200);
+    EXPECT_EQ(answer.field("connection"), "");
+  }
+}
+
 TEST(Exchange, TablesSwapUnderTraffic) {
   EchoOrigin one("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none");
   EchoOrigin two("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo");
