@@ -177,6 +177,7 @@ class StatsStore {
   std::map<Key, std::shared_ptr<StatScope>> scopes_;
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): their arguments are types, members and lists.
 // Declares a struct of cells from a list macro LIST(C, G, H) whose items are C(member, "name") for
 // counters, G for gauges and H for histograms, in the order of their names.
 #define SLUICE_STAT_MEMBER_C(member, name) ::sluice::base::Cell member;
@@ -205,5 +206,6 @@ class StatsStore {
   const ::sluice::base::StatGroup Type::kGroup = {                                   \
       #Type, Type##Table::kRows, sizeof(Type), []() -> void* { return new Type(); }, \
       [](void* cells) { delete static_cast<Type*>(cells); }}
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace sluice::base
