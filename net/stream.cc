@@ -228,11 +228,11 @@ Stream::Read Stream::receive(char* to, size_t max, int flags) noexcept {
   }
   readable_ = false;
   read.drained = true;
-  if (n == 0) {
+  if (n == 0 && !fault_) {
     read.eof = eof_ = peer_closed_ = true;
-  } else if (errno == EAGAIN) {
+  } else if (n < 0 && errno == EAGAIN) {
     ++counters.empty_receives;
-  } else {
+  } else {  // an end behind a write that broke is that break: the reset was told to the write
     if (!fault_) break_with(errno, false);
     read.fault = fault_;
   }
@@ -264,6 +264,7 @@ bool Stream::write_out() noexcept {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno != EAGAIN) {
       break_with(errno, false);
+      readable_ = true;  // bytes that came before may wait without epoll having said so
       return false;
     }
     const size_t sent = n < 0 ? 0 : static_cast<size_t>(n);

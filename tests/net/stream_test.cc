@@ -240,6 +240,35 @@ TEST(Stream, ResetIsAFaultAfterTheBytesThatCameBefore) {
   EXPECT_FALSE(pair.right.eof);
 }
 
+// The peer answers and closes without having read all that it was sent, so that its answer is
+// followed by a reset, and our write meets the reset before epoll told of either.
+TEST(Stream, WhatCameBeforeAWriteBrokeCanStillBeRead) {
+  for (const bool at_once : {false, true}) {
+    SCOPED_TRACE(at_once);
+    Pair pair(Path::kTcp4);
+    ASSERT_TRUE(pair.ok);
+    pair.left.reading = false;
+    pair.right.stream.write("request, never read");
+    ASSERT_TRUE(run_until(pair.loop, [&] { return pair.left.stream.readable(); }));
+    struct Between {  // the sockets were asked, nothing is written yet
+      void run() noexcept {
+        EXPECT_EQ(::send(pair.left.stream.fd(), "answer", 6, 0), 6);
+        pair.left.stream.close_now();
+        pair.right.stream.write("more of the request");
+        if (at_once) pair.right.stream.flush();
+      }
+      Pair& pair;
+      bool at_once;
+    } between{pair, at_once};
+    Call call = Call::of<&Between::run>(&between);
+    pair.loop.again(call);
+    ASSERT_TRUE(run_until(pair.loop, [&] { return bool{pair.right.fault}; }));
+    EXPECT_EQ(pair.right.received, "answer");
+    EXPECT_FALSE(pair.right.eof) << "a reset taken for an orderly end";
+    EXPECT_EQ(pair.right.fault.kind, base::Fault::Kind::kReset);
+  }
+}
+
 // An owner that does not read (it waits for its other side) still hears that the peer is gone.
 TEST(Stream, PausedOwnerHearsOfAReset) {
   Pair pair(Path::kTcp4);
