@@ -57,7 +57,12 @@ Exchange& Exchange::of_worker_link(net::Link& link) noexcept {
 }
 
 void Exchange::begin(H1Session& session) noexcept {
-  session_ = &session;
+  down_.attach(session);
+  begin(http::Protocol::kHttp11);
+}
+
+void Exchange::begin(http::Protocol protocol) noexcept {
+  HttpSession& session = down_.session();
   config_ = &session.config();
   stamps_.mark(Stamp::kReceived);
   if (session.first_exchange()) stamps_.set(Stamp::kAccepted, session.accepted_ticks());
@@ -68,7 +73,7 @@ void Exchange::begin(H1Session& session) noexcept {
   facts_.stamps = &stamps_;
   facts_.start_wall = worker_.loop().clock().wall();
   facts_.connection_id = session.id();
-  facts_.protocol = http::Protocol::kHttp11;
+  facts_.protocol = protocol;
   facts_.downstream_remote = facts_.downstream_direct_remote = &session.peer();
   facts_.downstream_local = &session.local();
   in_request_ = true;
@@ -93,7 +98,7 @@ void Exchange::start(const base::BlockRef& block, bool has_body) noexcept {
 
 void Exchange::refuse(Reason reason) noexcept {
   close_after_ = true;
-  session_->cells().downstream_cx_protocol_error.add();
+  session().cells().downstream_cx_protocol_error.add();
   if (response_began_) {
     abort(reason);
   } else {
@@ -116,7 +121,7 @@ bool Exchange::prepare_head() noexcept {
     if (!config_->value.proxy_100_continue) {
       request_.fields.remove(HeaderId::kExpect);
       if (has_body_ && request_.version_minor >= 1) {
-        session_->stream().write(std::string_view("HTTP/1.1 100 Continue\r\n\r\n"));
+        down_.send_continue();
       }
     }
   }
@@ -124,7 +129,7 @@ bool Exchange::prepare_head() noexcept {
     if (config_->value.default_host_for_http_10.empty()) return reply(Reason::kMissingHost), false;
     request_.authority = config_->value.default_host_for_http_10;
   }
-  const RequestContext context{&config_->value, &session_->peer(), session_->peer_ip_text(), false,
+  const RequestContext context{&config_->value, &session().peer(), session().peer_ip_text(), false,
                                &worker_.random()};
   normalise_authority(&request_, config_->value, config_->listener_port);
   if (!prepare_request(&request_, context, &client_)) return reply(Reason::kHeadTooLarge), false;
@@ -168,11 +173,11 @@ void Exchange::match_route() noexcept {
   facts_.route_name = match_.route->name();
   if (policy.idle_timeout_ns != router::RoutePolicy::kInherit) {
     idle_timeout_ns_ = policy.idle_timeout_ns;
-    session_->deadline_changed();
+    down_.deadline_changed();
   }
   if (policy.max_stream_duration_ns > 0) {
     max_duration_ns_ = policy.max_stream_duration_ns;
-    session_->deadline_changed();
+    down_.deadline_changed();
   }
   if (!upgrade_asked_) return;
   const auto upgrade = policy.upgrade(request_.fields.value(HeaderId::kUpgrade));
@@ -226,7 +231,7 @@ void Exchange::dispatch() noexcept {
       reply(Reason::kHttpsRequired, 301, {}, &extra);
       return;
     }
-    session_->cells().no_route.add();
+    session().cells().no_route.add();
     reply(match_.reason);
     return;
   }
@@ -283,7 +288,7 @@ void Exchange::forward() noexcept {
   const upstream::ClusterEntry* entry = find_cluster();
   const router::RoutePolicy& policy = match_.route->policy();
   if (entry == nullptr) {
-    session_->cells().no_cluster.add();
+    session().cells().no_cluster.add();
     reply(Reason::kClusterNotFound, policy.cluster_not_found_status, {});
     return;
   }
@@ -372,23 +377,20 @@ void Exchange::on_pool_failed(Reason reason, base::Fault, int error) noexcept {
 }
 
 void Exchange::on_pool_ready(UpstreamConnection& connection) noexcept {
+  up_.attach(connection, this);
+  on_attached();
+}
+
+void Exchange::on_attached() noexcept {
   waiting_for_pool_ = false;
-  connection_ = &connection;
   stamps_.mark(Stamp::kPoolReady);
-  if (!connection.used_before()) {
-    stamps_.set(Stamp::kConnected, stamps_.get(Stamp::kPoolReady));
-  }
-  connection.begin(this);
+  if (!up_.used_before()) stamps_.set(Stamp::kConnected, stamps_.get(Stamp::kPoolReady));
   cluster_->cells().upstream_rq_total.add();
   cluster_->cells().upstream_rq_active.add();
-  facts_.upstream_protocol = http::Protocol::kHttp11;
-  net::Stream& stream = connection.stream();
-  const size_t before = stream.buffered();
-  if (!http::write_request_head(&request_, request_block_, arena_, &stream.out())) {
-    return reply(Reason::kInternal);
-  }
-  facts_.upstream_wire_sent += stream.buffered() - before;
-  stream.mark_dirty();
+  facts_.upstream_protocol = up_.protocol();
+  const size_t head_bytes = up_.send_head(&request_, !has_body_, request_block_, arena_);
+  if (head_bytes == 0) return reply(Reason::kInternal);
+  facts_.upstream_wire_sent += head_bytes;
   stamps_.mark(Stamp::kHeadSent);
   head_sent_ = true;
   end_sent_ = !has_body_;
@@ -396,7 +398,7 @@ void Exchange::on_pool_ready(UpstreamConnection& connection) noexcept {
   if (has_body_ && request_complete_) send_request_end();
   const bool waited = body_congested_;
   update_body_flow();
-  if (waited && !body_congested_) session_->resume_body();
+  if (waited && !body_congested_) down_.resume_body();
 }
 
 // ---- The request's body.
@@ -416,22 +418,16 @@ void Exchange::on_request_data(base::View&& data) noexcept {
 }
 
 void Exchange::send_body(base::Chain&& data) noexcept {
-  if (connection_ == nullptr) return;
-  net::Stream& stream = connection_->stream();
+  if (!up_.attached()) return;
   facts_.upstream_wire_sent += data.bytes();
-  if (!tunnel_ && request_.framing.kind == http::Framing::Kind::kChunked) {
-    request_chunks_.append_chunk(std::move(data), worker_.blocks(), &stream.out());
-  } else {
-    stream.out().append(std::move(data));
-  }
-  write_or_queue(stream);
+  up_.send_data(std::move(data), worker_.blocks());
 }
 
 // The source is read while there is room where the body goes.
 void Exchange::update_body_flow() noexcept {
   constexpr size_t kMostEarlyBytes = 64 * 1024;
-  body_congested_ = head_sent_ ? connection_ != nullptr && connection_->stream().congested()
-                               : early_body_.bytes() >= kMostEarlyBytes;
+  body_congested_ =
+      head_sent_ ? up_.attached() && up_.congested() : early_body_.bytes() >= kMostEarlyBytes;
 }
 
 void Exchange::on_request_end(const http::FieldList* trailers) noexcept {
@@ -440,29 +436,24 @@ void Exchange::on_request_end(const http::FieldList* trailers) noexcept {
   active_at_ = worker_.loop().now();
   stamps_.mark(Stamp::kRequestReceived);
   if (tunnel_) {
-    if (connection_ != nullptr) connection_->stream().shutdown_write();
+    if (up_.attached()) up_.send_end(nullptr, arena_);
     return;
   }
   arm_route_timeout();
-  if (head_sent_ && connection_ != nullptr) send_request_end();
+  if (head_sent_ && up_.attached()) send_request_end();
 }
 
 void Exchange::send_request_end() noexcept {
   if (end_sent_) return;
   end_sent_ = true;
   stamps_.mark(Stamp::kRequestSent);
-  if (request_.framing.kind != http::Framing::Kind::kChunked) return;
-  net::Stream& stream = connection_->stream();
-  if (!request_chunks_.append_last(request_trailers_, arena_, &stream.out())) {
-    request_chunks_.append_last(nullptr, arena_, &stream.out());
-  }
-  stream.mark_dirty();
+  up_.send_end(request_trailers_, arena_);
 }
 
 void Exchange::on_upstream_drained() noexcept {
   if (!body_congested_) return;
   body_congested_ = false;
-  session_->resume_body();
+  down_.resume_body();
 }
 
 // ---- When things go wrong upstream.
@@ -476,8 +467,8 @@ bool Exchange::may_try_again(const base::Fault& fault, bool used_before) const n
 }
 
 void Exchange::on_upstream_broken(Reason reason, base::Fault fault, int error) noexcept {
-  const bool used_before = connection_->used_before();
-  connection_ = nullptr;
+  const bool used_before = up_.used_before();
+  up_.forget();
   base::ClusterCells& cells = cluster_->cells();
   cells.upstream_rq_active.sub();
   facts_.upstream_transport_failure = describe_errno(error);
@@ -504,15 +495,9 @@ void Exchange::drop_upstream() noexcept {
     pending_credit_.reset();
     cluster_->cells().upstream_rq_cancelled.add();
   }
-  if (connection_ != nullptr) {
-    UpstreamConnection* connection = std::exchange(connection_, nullptr);
+  if (up_.attached()) {
     cluster_->cells().upstream_rq_active.sub();
-    if (connection->response_done()) {
-      connection->release(end_sent_);
-    } else {
-      cluster_->cells().upstream_rq_tx_reset.add();
-      connection->abort();
-    }
+    if (up_.end(end_sent_)) cluster_->cells().upstream_rq_tx_reset.add();
   }
   if (host_ != nullptr) {
     UpstreamHost* host = std::exchange(host_, nullptr);
@@ -532,7 +517,7 @@ void Exchange::drop_upstream() noexcept {
 void Exchange::arm_route_timeout() noexcept {
   if (timeout_ns_ == 0 || route_deadline_ != 0 || tunnel_) return;
   route_deadline_ = worker_.loop().now() + timeout_ns_;
-  session_->deadline_changed();
+  down_.deadline_changed();
 }
 
 base::MonoNs Exchange::deadline() const noexcept {
@@ -548,7 +533,7 @@ base::MonoNs Exchange::deadline() const noexcept {
 
 void Exchange::on_deadline(base::MonoNs now) noexcept {
   Reason reason = Reason::kNone;
-  auto& cells = session_->cells();
+  auto& cells = session().cells();
   if (route_deadline_ != 0 && !tunnel_ && now >= route_deadline_) {
     reason = Reason::kUpstreamTimeout;
     if (cluster_ != nullptr) cluster_->cells().upstream_rq_timeout.add();

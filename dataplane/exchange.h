@@ -7,31 +7,18 @@
 #include "base/hazard.h"
 #include "base/lease.h"
 #include "base/stamps.h"
+#include "dataplane/attempt.h"
+#include "dataplane/downstream.h"
 #include "dataplane/forwarding.h"
 #include "dataplane/tables.h"
 #include "filters/catalogue.h"
 #include "http/facts.h"
-#include "http/h1_writer.h"
 #include "http/message.h"
-#include "upstream/cluster_state.h"
 
 namespace sluice::dataplane {
 
-class Exchange;
 class H1Session;
 class Worker;
-
-using UpstreamCluster = upstream::ClusterState<Exchange>;
-using UpstreamHost = upstream::Host<Exchange>;
-using UpstreamConnection = upstream::H1Connection<Exchange>;
-
-// Big pieces are written while they are in the cache (16 KiB bodies cost 4 % less so); small ones
-// wait for the one gathered write at the end of the turn.
-inline void write_or_queue(net::Stream& stream) noexcept {
-  constexpr size_t kBigBytes = 8 * 1024;
-  stream.mark_dirty();
-  if (stream.buffered() >= kBigBytes) stream.flush();
-}
 
 // Exchange is one request and its response: the file to read first. Its steps, in order:
 //
@@ -48,9 +35,10 @@ inline void write_or_queue(net::Stream& stream) noexcept {
 //
 // Worker-local, recycled by its worker; all its memory is one arena, given back as a whole when the
 // last byte has left. No step locks, allocates (in steady state), or copies head or body. The
-// downstream codec feeds it (H1Session), the upstream codec answers it (UpstreamConnection);
-// neither knows the other. It keeps its version of the tables pinned, for a second at most after a
-// newer one came: then hand_over() trades the pin for a lease on the one part that it still needs.
+// downstream codec feeds it and is written to through down_, the upstream codec answers it and is
+// written to through up_; neither knows the other, and the exchange knows neither. It keeps its
+// version of the tables pinned, for a second at most after a newer one came: then hand_over()
+// trades the pin for a lease on the one part that it still needs.
 class Exchange : public upstream::PoolWaiter {
  public:
   explicit Exchange(Worker& worker) noexcept;
@@ -121,6 +109,9 @@ class Exchange : public upstream::PoolWaiter {
   const upstream::ClusterEntry* find_cluster() noexcept;
   bool finish_request_head() noexcept;
   void ask_for_connection() noexcept;
+  void begin(http::Protocol protocol) noexcept;
+  HttpSession& session() noexcept { return down_.session(); }
+  void on_attached() noexcept;
   void send_body(base::Chain&& data) noexcept;
   void send_request_end() noexcept;
   void update_body_flow() noexcept;
@@ -145,7 +136,7 @@ class Exchange : public upstream::PoolWaiter {
 
   // Read or written for every request, roughly in this order.
   Worker& worker_;
-  H1Session* session_ = nullptr;
+  Downstream down_;
   const HttpConfig* config_ = nullptr;  // the session's lease keeps it
   base::Arena arena_;
   base::BlockRef request_block_;
@@ -156,7 +147,7 @@ class Exchange : public upstream::PoolWaiter {
   uint64_t random_ = 0;
   UpstreamCluster* cluster_ = nullptr;
   UpstreamHost* host_ = nullptr;
-  UpstreamConnection* connection_ = nullptr;
+  Attempt up_;
   http::ResponseHead response_;
   base::BlockRef response_block_;
   base::Stamps stamps_;
@@ -186,9 +177,6 @@ class Exchange : public upstream::PoolWaiter {
   bool waiting_for_filter_ = false;
   bool waiting_for_pool_ = false;
   bool discard_response_body_ = false;
-  http::Framing response_framing_;
-  http::ChunkWriter request_chunks_;
-  http::ChunkWriter response_chunks_;
   base::Chain early_body_;  // came before there was a connection
   const http::FieldList* request_trailers_ = nullptr;
   base::Credit request_credit_;

@@ -2,7 +2,6 @@
 #include <cstring>
 
 #include "dataplane/exchange.h"
-#include "dataplane/h1_session.h"
 #include "dataplane/worker.h"
 
 // The way back: the endpoint's answer or our own, its last byte, and what is written down of it.
@@ -34,10 +33,7 @@ void Exchange::on_upstream_informational(const base::BlockRef& block) noexcept {
   if (request_.version_minor == 0) return;
   if (response_.status == 100 && !config_->value.proxy_100_continue) return;
   http::strip_hop_by_hop(&response_);
-  base::Chain head;
-  if (http::write_response_head(&response_, {}, block, arena_, &head)) {
-    session_->stream().write(std::move(head));
-  }
+  down_.send_interim(&response_, block, arena_);
 }
 
 void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
@@ -70,9 +66,9 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
     return abort(Reason::kInternal);
   }
   if (!tunnel_) return;
-  connection_->become_tunnel(&arena_);
-  session_->cells().downstream_cx_upgrades_total.add();
-  session_->become_tunnel();
+  up_.become_tunnel(&arena_);
+  session().cells().downstream_cx_upgrades_total.add();
+  down_.become_tunnel();
 }
 
 // False: the exchange was answered otherwise, or ended.
@@ -99,24 +95,20 @@ bool Exchange::write_head(http::ResponseWrite how, const base::BlockRef& block) 
   const bool until_close = how.framing.kind == http::Framing::Kind::kUntilClose;
   how.downstream_minor = request_.version_minor;
   how.to_head = request_.method == http::Method::kHead;
-  if (session_->draining()) {
+  if (session().draining()) {
     close_after_ = true;
-    session_->cells().downstream_cx_drain_close.add();
+    session().cells().downstream_cx_drain_close.add();
   }
   close_after_ = close_after_ || !request_.keep_alive || (until_close && !how.to_head);
   how.close = close_after_ && !tunnel_;
-  net::Stream& stream = session_->stream();
-  const size_t before = stream.buffered();
-  if (!http::write_response_head(&response_, how, block, arena_, &stream.out())) return false;
-  const size_t head_bytes = stream.buffered() - before;
-  response_framing_ = how.framing;
   discard_response_body_ = how.to_head || has_no_body(response_.status);
+  const size_t head_bytes = down_.send_head(&response_, how, discard_response_body_, block, arena_);
+  if (head_bytes == 0) return false;
   response_began_ = true;
   facts_.response_head_bytes = head_bytes;
   facts_.downstream_wire_sent += head_bytes;
-  stream.mark_dirty();
   stamps_.mark(Stamp::kResponseBegun);
-  base::HttpCells& cells = session_->cells();
+  base::HttpCells& cells = session().cells();
   base::count_downstream(cells, response_.status);
   if (!request_complete_ && !tunnel_) cells.downstream_rq_response_before_rq_complete.add();
   return true;
@@ -127,35 +119,21 @@ void Exchange::on_upstream_data(base::View&& data) noexcept {
   facts_.upstream_wire_received += data.size;
   if (discard_response_body_) return;
   facts_.bytes_sent += data.size;
-  net::Stream& stream = session_->stream();
-  if (response_framing_.kind == http::Framing::Kind::kChunked) {
-    base::Chain chunk;
-    chunk.append(std::move(data));
-    response_chunks_.append_chunk(std::move(chunk), worker_.blocks(), &stream.out());
-  } else {
-    stream.out().append(std::move(data));
-  }
-  write_or_queue(stream);
-  if (!stream.congested() || connection_ == nullptr) return;
-  connection_->pause();
-  session_->cells().downstream_flow_control_paused_reading_total.add();
+  down_.send_data(std::move(data));
+  if (!up_.attached() || !down_.congested()) return;
+  up_.pause();
+  session().cells().downstream_flow_control_paused_reading_total.add();
 }
 
 void Exchange::on_downstream_drained() noexcept {
   active_at_ = worker_.loop().now();
-  if (connection_ != nullptr) connection_->resume();
+  if (up_.attached()) up_.resume();
 }
 
 void Exchange::on_upstream_end(http::FieldList* trailers) noexcept {
   facts_.response_trailers = trailers;
   stamps_.mark(Stamp::kResponseEnd);
-  if (response_framing_.kind == http::Framing::Kind::kChunked && !discard_response_body_) {
-    net::Stream& stream = session_->stream();
-    if (!response_chunks_.append_last(trailers, arena_, &stream.out())) {
-      response_chunks_.append_last(nullptr, arena_, &stream.out());
-    }
-    stream.mark_dirty();
-  }
+  if (!discard_response_body_) down_.send_end(trailers, arena_);
   response_finished();
 }
 
@@ -165,7 +143,7 @@ void Exchange::response_finished() noexcept {
   if (!request_complete_ || tunnel_) close_after_ = true;
   drop_upstream();
   route_deadline_ = 0;
-  session_->finish_response();
+  down_.finish();
 }
 
 // ---- Answers of our own.
@@ -179,7 +157,7 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
                      const http::FieldList* extra) noexcept {
   if (response_began_) return abort(reason);
   drop_upstream();
-  if (session_ == nullptr || !session_->stream().is_open()) return abort(reason);
+  if (!down_.is_open()) return abort(reason);
   facts_.reason = reason;
   facts_.response_code = status;
   // As Envoy does, the cluster is charged for what we say in its place.
@@ -211,11 +189,11 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
     return abort(Reason::kInternal);
   }
   if (!discard_response_body_ && !body.empty()) {
-    session_->stream().write(body);
+    down_.send_data(base::View(body));
     facts_.bytes_sent += body.size();
     facts_.local_reply_body = body;
   }
-  base::HttpCells& cells = session_->cells();
+  base::HttpCells& cells = session().cells();
   if (reason == Reason::kDirectResponse) cells.rq_direct_response.add();
   if (reason == Reason::kRedirect) cells.rq_redirect.add();
   stamps_.mark(Stamp::kResponseEnd);
@@ -234,7 +212,7 @@ void Exchange::on_downstream_gone(Reason reason) noexcept {
   drop_upstream();
   if (!response_done_) {
     if (facts_.reason == Reason::kNone) facts_.reason = reason;
-    session_->cells().downstream_rq_rx_reset.add();
+    session().cells().downstream_rq_rx_reset.add();
   }
   close_after_ = true;
   complete();
@@ -245,17 +223,17 @@ void Exchange::abort(Reason reason) noexcept {
   drop_upstream();
   facts_.reason = reason;
   if (reason == Reason::kInternal) worker_.cells().internal_errors.add();
-  base::HttpCells& cells = session_->cells();
+  base::HttpCells& cells = session().cells();
   cells.downstream_rq_tx_reset.add();
   if (response_began_) cells.rq_reset_after_downstream_response_started.add();
-  session_->cut();
+  down_.cut();
   close_after_ = true;
   complete();
 }
 
 void Exchange::account() noexcept {
   worker_.record_costs(stamps_);
-  base::HttpCells& cells = session_->cells();
+  base::HttpCells& cells = session().cells();
   cells.downstream_rq_active.sub();
   const int64_t took = stamps_.has(Stamp::kFlushed)
                            ? stamps_.between_ns(Stamp::kReceived, Stamp::kFlushed)
@@ -277,11 +255,8 @@ void Exchange::complete() noexcept {
   account();
   log();
   if (cluster_ != nullptr) cluster_->drop_user();
-  H1Session* session = session_;
-  const bool close = close_after_;
-  const bool unread = !request_complete_;
+  down_.exchange_done(close_after_, !request_complete_);
   worker_.give_exchange(this);  // ends *this
-  session->exchange_done(close, unread);
 }
 
 void Exchange::hand_over() noexcept {

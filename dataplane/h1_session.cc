@@ -12,52 +12,26 @@ constexpr uint32_t kLeastRoom = 512;
 
 H1Session::H1Session(Worker& worker, WorkerListener& listener, const base::Address& peer,
                      uint64_t id)
-    : Deferred([](Deferred* self) noexcept { delete static_cast<H1Session*>(self); }),
-      worker_(worker),
-      config_(listener.config),
-      listener_(listener),
-      cells_(listener.http_cells),
-      id_(id),
-      peer_(peer) {
+    : HttpSession(
+          Kind::kHttp1, [](Deferred* self) noexcept { delete static_cast<H1Session*>(self); },
+          worker, listener, peer, id) {
   stream_.set_owner<&H1Session::on_stream>(this);
-  peer_ip_size_ = peer.is_ip() ? static_cast<uint8_t>(peer.ip().format(peer_ip_)) : uint8_t{0};
 }
 
 H1Session::~H1Session() = default;
 
 bool H1Session::start(int fd) noexcept {
-  if (!stream_.attach(worker_.loop(), fd)) return false;
-  stream_.set_marks(listener_.buffer_limit_bytes / 4, listener_.buffer_limit_bytes);
-  accepted_at_ = since_ = worker_.loop().now();
-  accepted_ticks_ = base::ticks_now();
-  const base::Address& bound = listener_.sockets->address;
-  if (bound.is_ip() && bound.ip() == base::IpAddress{.bytes = {}, .v4 = false}) {
-    local_ = std::make_unique<base::Address>(stream_.local());
-  } else if (bound.is_ip() && bound.ip().v4 && bound.ip().bytes[12] == 0) {
-    local_ = std::make_unique<base::Address>(stream_.local());
-  }
+  if (!attach(fd)) return false;
+  since_ = accepted_at_;
   deadline_changed();
   return true;
 }
-
-const base::Address& H1Session::local() const noexcept {
-  return local_ != nullptr ? *local_ : listener_.sockets->address;
-}
-
-std::string_view H1Session::peer_ip_text() noexcept { return {peer_ip_, peer_ip_size_}; }
 
 void H1Session::drain() noexcept {
   if (draining_) return;
   draining_ = true;
   drained_at_ = worker_.loop().now();
   deadline_changed();
-}
-
-bool H1Session::draining() const noexcept {
-  const auto most = config_->value.max_requests_per_connection;
-  const int64_t longest = config_->max_connection_duration_ns;
-  return draining_ || (most != 0 && num_requests_ >= most) ||
-         (longest != 0 && worker_.loop().now() - accepted_at_ >= longest);
 }
 
 void H1Session::on_stream(uint8_t events) noexcept {
@@ -161,6 +135,7 @@ bool H1Session::process() noexcept {
 
 bool H1Session::process_head() noexcept {
   if (phase_ == Phase::kIdle) {
+    if (!codec_known_) count_codec();
     phase_ = Phase::kHead;
     since_ = worker_.loop().now();
     scanned_ = 0;
@@ -288,11 +263,6 @@ void H1Session::close(base::Reason reason) noexcept {
   }
 }
 
-void H1Session::count_bytes() noexcept {
-  cells().downstream_cx_rx_bytes_total.add(stream_.bytes_received());
-  cells().downstream_cx_tx_bytes_total.add(stream_.bytes_sent());
-}
-
 void H1Session::cut() noexcept {
   count_bytes();
   stream_.reset();
@@ -304,8 +274,7 @@ void H1Session::destroy_later() noexcept {
   timer_.cancel();
   again_.unlink();
   block_.reset();
-  worker_.session_closed(*this);
-  worker_.loop().defer_destroy(this);
+  leave();
 }
 
 base::MonoNs H1Session::deadline() const noexcept {

@@ -5,29 +5,22 @@
 #include <string_view>
 
 #include "base/buffer.h"
-#include "base/lease.h"
 #include "dataplane/exchange.h"
+#include "dataplane/session.h"
 #include "http/h1_body.h"
-#include "net/loop.h"
-#include "net/stream.h"
 #include "net/timer.h"
 
 namespace sluice::dataplane {
 
-class Worker;
-struct WorkerListener;
-
 // H1Session is one downstream connection that speaks HTTP/1: it takes requests out of received
 // blocks, one after the other, and gives each to an Exchange, which writes to stream().
 //
-// Worker-local; made at accept, destroyed by the loop after the turn in which it closed. It leases
-// its listener's HttpConfig, so a change of the listener concerns new connections only. Idle it
-// holds neither a block nor an exchange. Pipelined requests wait, unread or in the block, until the
-// response before them has left (RFC 9112 9.3.2); one request per loop turn, so that a pipeline of
-// thousands does not keep others waiting.
+// Worker-local. Idle it holds neither a block nor an exchange. Pipelined requests wait, unread or
+// in the block, until the response before them has left (RFC 9112 9.3.2); one request per loop
+// turn, so that a pipeline of thousands does not keep others waiting.
 // Deadlines belong to the connection and are replaced, never removed: for the head from accept or
 // from its first byte on (request_headers_timeout), then those of the exchange, then idle_timeout.
-class H1Session : public net::Deferred, public net::Link {
+class H1Session : public HttpSession {
  public:
   static constexpr int kReadsPerTurn = 8;
 
@@ -44,17 +37,6 @@ class H1Session : public net::Deferred, public net::Link {
   void close(base::Reason reason) noexcept;
 
   // ---- For its exchange.
-  net::Stream& stream() noexcept { return stream_; }
-  const HttpConfig& config() const noexcept { return *config_; }
-  WorkerListener& listener() noexcept { return listener_; }
-  base::HttpCells& cells() noexcept { return **cells_; }
-  const base::Address& peer() const noexcept { return peer_; }
-  const base::Address& local() const noexcept;
-  std::string_view peer_ip_text() noexcept;
-  uint64_t id() const noexcept { return id_; }
-  bool first_exchange() const noexcept { return num_requests_ <= 1; }
-  base::Ticks accepted_ticks() const noexcept { return accepted_ticks_; }
-  bool draining() const noexcept;
   // There is room again for the request's body.
   void resume_body() noexcept;
   // 101 or 2xx to CONNECT was sent: from now on bytes go both ways as they are.
@@ -88,37 +70,20 @@ class H1Session : public net::Deferred, public net::Link {
   size_t unread() const noexcept { return block_ ? block_->filled() - at_ : 0; }
   bool reads_now() const noexcept;
   void destroy_later() noexcept;
-  // Before the stream is closed, which forgets them.
-  void count_bytes() noexcept;
 
   enum class Phase : uint8_t { kIdle, kHead, kBody, kResponse, kTunnel, kClosed };
 
   // Read for every request.
-  net::Stream stream_;
-  Worker& worker_;
   Exchange* exchange_ = nullptr;
-  base::Lease<HttpConfig> config_;
   base::BlockRef block_;
   uint32_t at_ = 0;
   uint32_t scanned_ = 0;
   Phase phase_ = Phase::kIdle;
-  bool draining_ = false;
   bool keep_alive_ = true;
-  uint32_t num_requests_ = 0;
   base::MonoNs since_ = 0;               // idle, or the head's first byte
   http::H1BodyDecoder* body_ = nullptr;  // in the exchange's arena, while there is a body
   net::Timer timer_ = net::Timer::of<&H1Session::on_timer>(this);
   net::Call again_ = net::Call::of<&H1Session::on_again>(this);
-  WorkerListener& listener_;
-  std::shared_ptr<base::WorkerCells<base::HttpCells>> cells_;
-  uint64_t id_;
-  base::MonoNs accepted_at_ = 0;
-  base::MonoNs drained_at_ = 0;
-  base::Ticks accepted_ticks_ = 0;
-  base::Address peer_;
-  std::unique_ptr<base::Address> local_;  // only where the listener's address is a wildcard
-  uint8_t peer_ip_size_ = 0;
-  char peer_ip_[base::IpAddress::kMaxText];
 };
 
 }  // namespace sluice::dataplane

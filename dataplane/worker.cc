@@ -155,7 +155,7 @@ void Worker::drain_listener(std::unique_ptr<WorkerListener> listener) noexcept {
   listener->acceptor.reset();
   listener->draining_until = loop_.now() + shared_.drain_ns;
   for (net::Link* l = nullptr; (l = listener->sessions.next(l)) != nullptr;) {
-    static_cast<H1Session*>(l)->drain();
+    static_cast<Session*>(l)->drain();
   }
   draining_listeners_.push_back(std::move(listener));
   drop_empty_listeners();
@@ -188,23 +188,17 @@ void Worker::on_accept(WorkerListener& listener, int fd, const sockaddr_storage&
   listener.cells->downstream_cx_active.add();
   base::HttpCells& cells = session->cells();
   cells.downstream_cx_total.add();
-  cells.downstream_cx_http1_total.add();
   cells.downstream_cx_active.add();
-  cells.downstream_cx_http1_active.add();
   if (draining_) session->drain();
 }
 
-void Worker::session_closed(H1Session& session) noexcept {
+void Worker::session_closed(Session& session) noexcept {
   WorkerListener& listener = session.listener();
   session.unlink();
   --listener.num_sessions;
   --num_sessions_;
   listener.cells->downstream_cx_active.sub();
   listener.cells->downstream_cx_destroy.add();
-  base::HttpCells& cells = session.cells();
-  cells.downstream_cx_active.sub();
-  cells.downstream_cx_http1_active.sub();
-  cells.downstream_cx_destroy.add();
   if (listener.num_sessions == 0 && !listener.acceptor && !second_.armed()) {
     loop_.arm_in(second_, base::kNsPerMs);
   }
@@ -256,7 +250,7 @@ void Worker::on_second() noexcept {
   for (auto& listener : draining_listeners_) {
     if (listener->draining_until > loop_.now()) continue;
     while (net::Link* l = listener->sessions.next(nullptr)) {
-      static_cast<H1Session*>(l)->close(base::Reason::kDraining);
+      static_cast<Session*>(l)->close(base::Reason::kDraining);
     }
   }
   drop_empty_listeners();
@@ -296,7 +290,7 @@ void Worker::close_all() noexcept {
     for (auto& listener : *list) {
       listener->acceptor.reset();
       while (net::Link* l = listener->sessions.next(nullptr)) {
-        static_cast<H1Session*>(l)->close(base::Reason::kDraining);
+        static_cast<Session*>(l)->close(base::Reason::kDraining);
       }
     }
   }

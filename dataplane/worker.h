@@ -101,7 +101,7 @@ class Worker {
   void give_exchange(Exchange* exchange) noexcept;
   net::List& exchanges() noexcept { return exchanges_; }
   UpstreamCluster& cluster(const upstream::ClusterEntry& entry);
-  void session_closed(H1Session& session) noexcept;
+  void session_closed(Session& session) noexcept;
   bool draining() const noexcept { return draining_; }
   // A log line waits: the timer that hands it on must run.
   void note_log_line() noexcept;

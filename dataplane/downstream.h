@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "dataplane/session.h"
+#include "http/h1_writer.h"
+#include "http/message.h"
+
+namespace sluice::dataplane {
+
+class Exchange;
+class H1Session;
+
+// Downstream is the client's side of one exchange, whatever the client speaks: how a response is
+// written, how the request's body is asked for, when to hurry, how to end. A closed set of codecs
+// behind one test of a pointer; the exchange knows none of them.
+//
+// Part of the exchange. Worker-local; queues views, copies nothing, allocates nothing but from the
+// exchange's arena and the worker's blocks. What is written goes out in the turn's gathered write.
+class Downstream {
+ public:
+  void attach(H1Session& session) noexcept;
+  bool attached() const noexcept { return session_ != nullptr; }
+  HttpSession& session() const noexcept { return *session_; }
+  // A response can still reach the client.
+  bool is_open() const noexcept;
+
+  // ---- The response, in this order.
+  void send_continue() noexcept;
+  void send_interim(http::ResponseHead* head, const base::BlockRef& block,
+                    base::Arena& arena) noexcept;
+  // Bytes of the head on the wire; 0: it cannot be written. `how.framing` is as framing_for() says;
+  // `no_body`: nothing follows, send_end() may still be called.
+  size_t send_head(http::ResponseHead* head, const http::ResponseWrite& how, bool no_body,
+                   const base::BlockRef& block, base::Arena& arena) noexcept;
+  void send_data(base::View&& data) noexcept;
+  void send_end(const http::FieldList* trailers, base::Arena& arena) noexcept;
+  // The response is queued to its end: Exchange::on_flushed() when it has left.
+  void finish() noexcept;
+  // No more of the response is wanted now; Exchange::on_downstream_drained() says when.
+  bool congested() const noexcept;
+
+  // ---- The request.
+  // There is room again for its body.
+  void resume_body() noexcept;
+  // Bytes go both ways as they are from now on.
+  void become_tunnel() noexcept;
+
+  void deadline_changed() noexcept;
+  // The response cannot be completed: the client must notice.
+  void cut() noexcept;
+  // The exchange is over and about to be recycled; see H1Session::exchange_done().
+  void exchange_done(bool close, bool unread_request) noexcept;
+
+ private:
+  HttpSession* session_ = nullptr;
+  H1Session* h1_ = nullptr;
+  bool chunked_ = false;
+  http::ChunkWriter chunks_;
+};
+
+// Big pieces are written while they are in the cache (16 KiB bodies cost 4 % less so); small ones
+// wait for the one gathered write at the end of the turn.
+inline void write_or_queue(net::Stream& stream) noexcept {
+  constexpr size_t kBigBytes = 8 * 1024;
+  stream.mark_dirty();
+  if (stream.buffered() >= kBigBytes) stream.flush();
+}
+
+}  // namespace sluice::dataplane
