@@ -109,6 +109,10 @@ absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
   if (value.static_endpoints) {
     part.entry.endpoints =
         upstream::EndpointSet::build(*value.static_endpoints, value.healthy_panic_threshold_pct);
+  } else if (part.entry.endpoints != nullptr &&
+             part.entry.endpoints->panic_threshold_pct() != value.healthy_panic_threshold_pct) {
+    part.entry.endpoints = upstream::EndpointSet::with_panic_threshold(
+        *part.entry.endpoints, value.healthy_panic_threshold_pct);
   }
   part.entry.cluster = std::move(cluster);
   touch_cluster(part);

@@ -10,9 +10,7 @@ namespace sluice::upstream {
 
 namespace {
 
-bool is_healthy(Health health) {
-  return health == Health::kUnknown || health == Health::kHealthy || health == Health::kDegraded;
-}
+bool is_healthy(Health health) { return health == Health::kUnknown || health == Health::kHealthy; }
 
 // Smooth weighted round robin: each step every host gains its weight, the richest is taken and pays
 // the sum. The order repeats after sum(weights) steps; weights are scaled down to keep it short.
@@ -88,21 +86,117 @@ void weigh(EndpointSet::Tier& tier, const std::vector<Endpoint>& endpoints) {
   tier.alias = alias_table(weights);
 }
 
+// Hosts of one priority by what they are good for, and what these can take of all load, in percent.
+struct Level {
+  std::vector<uint32_t> all, healthy, degraded;
+  uint32_t healthy_pct = 0, degraded_pct = 0;
+  uint32_t healthy_load = 0, degraded_load = 0;  // what they get
+  bool panic = false;
+};
+
+std::vector<Level> levels_of(const std::vector<Endpoint>& endpoints, uint32_t factor_pct) {
+  std::vector<Level> levels;
+  for (uint32_t i = 0; i < endpoints.size(); ++i) {
+    const Endpoint& e = endpoints[i];
+    if (e.priority >= levels.size()) levels.resize(e.priority + 1);
+    Level& level = levels[e.priority];
+    level.all.push_back(i);
+    if (is_healthy(e.health)) level.healthy.push_back(i);
+    if (e.health == Health::kDegraded) level.degraded.push_back(i);
+  }
+  for (Level& level : levels) {
+    if (level.all.empty()) continue;
+    const auto percent = [&](size_t n) {
+      return static_cast<uint32_t>(
+          std::min<uint64_t>(100, uint64_t{n} * factor_pct / level.all.size()));
+    };
+    level.healthy_pct = percent(level.healthy.size());
+    level.degraded_pct = percent(level.degraded.size());
+  }
+  return levels;
+}
+
+bool below_panic_threshold(const Level& level, uint32_t panic_pct) {
+  const uint64_t good = level.healthy.size() + level.degraded.size();
+  return level.all.empty() ? panic_pct > 0 : good * 100 < uint64_t{panic_pct} * level.all.size();
+}
+
+// Gives `left` to the levels in order, up to what they can take once all of it is scaled to 100.
+uint32_t hand_out(std::vector<Level>& levels, uint32_t available_pct, uint32_t Level::* can,
+                  uint32_t Level::* gets, uint32_t left) {
+  for (Level& level : levels) {
+    level.*gets = std::min(left, level.*can * 100 / available_pct);
+    left -= level.*gets;
+  }
+  return left;
+}
+
+// What division left over goes to the first level that can take anything, healthy ones before.
+void give_rest(std::vector<Level>& levels, uint32_t rest) {
+  for (Level& level : levels) {
+    if (level.healthy_pct > 0) return void(level.healthy_load += rest);
+  }
+  for (Level& level : levels) {
+    if (level.degraded_pct > 0) return void(level.degraded_load += rest);
+  }
+}
+
+// Nothing can be told from health: by number of hosts, the rest to the first level that has any.
+void share_by_number(std::vector<Level>& levels, size_t num_hosts) {
+  uint32_t left = 100;
+  for (Level& level : levels) {
+    level.healthy_load = static_cast<uint32_t>(100 * level.all.size() / num_hosts);
+    level.degraded_load = 0;
+    left -= level.healthy_load;
+  }
+  for (Level& level : levels) {
+    if (!level.all.empty()) return void(level.healthy_load += left);
+  }
+}
+
+void share_load(std::vector<Level>& levels, size_t num_hosts, uint32_t panic_pct) {
+  uint32_t available_pct = 0;
+  for (const Level& l : levels) {
+    available_pct = std::min(100u, available_pct + l.healthy_pct + l.degraded_pct);
+  }
+  if (available_pct > 0) {
+    const uint32_t left =
+        hand_out(levels, available_pct, &Level::healthy_pct, &Level::healthy_load, 100);
+    give_rest(levels,
+              hand_out(levels, available_pct, &Level::degraded_pct, &Level::degraded_load, left));
+  } else if (panic_pct == 0) {
+    levels[0].healthy_load = 100;  // nobody serves
+    return;
+  }
+  if (available_pct == 100) return;
+  bool all_panic = true;
+  for (Level& level : levels) {
+    level.panic = below_panic_threshold(level, panic_pct);
+    all_panic &= level.panic;
+  }
+  if (all_panic) share_by_number(levels, num_hosts);
+}
+
 }  // namespace
 
 std::shared_ptr<const EndpointSet> EndpointSet::build(const EndpointsValue& value,
                                                       uint32_t panic_threshold_pct) {
-  static std::atomic<uint64_t> next_serial{1};
   auto set = std::make_shared<EndpointSet>();
-  set->serial_ = next_serial.fetch_add(1, std::memory_order_relaxed);
   set->version_ = value.version;
+  set->factor_pct_ = value.overprovisioning_factor_pct;
+  set->panic_pct_ = std::min(100u, panic_threshold_pct);
   set->add_endpoints(value);
-  uint32_t num_priorities = 0;
-  for (const LocalityValue& l : value.localities) {
-    num_priorities = std::max(num_priorities, l.priority + 1);
-  }
-  set->build_tiers(num_priorities, value.overprovisioning_factor_pct, panic_threshold_pct);
+  set->build_tiers();
   return set;
+}
+
+std::shared_ptr<const EndpointSet> EndpointSet::with_panic_threshold(const EndpointSet& set,
+                                                                     uint32_t panic_threshold_pct) {
+  auto next = std::make_shared<EndpointSet>(set);
+  next->panic_pct_ = std::min(100u, panic_threshold_pct);
+  next->tiers_.clear();
+  next->build_tiers();
+  return next;
 }
 
 void EndpointSet::add_endpoints(const EndpointsValue& value) {
@@ -118,36 +212,32 @@ void EndpointSet::add_endpoints(const EndpointsValue& value) {
   }
 }
 
-void EndpointSet::build_tiers(uint32_t num_priorities, uint32_t factor_pct, uint32_t panic_pct) {
-  uint64_t left_pct = 100;
-  uint32_t used_pct = 0;
-  for (uint32_t priority = 0; priority < num_priorities; ++priority) {
-    Tier tier;
-    std::vector<uint32_t> all;
-    for (uint32_t i = 0; i < endpoints_.size(); ++i) {
-      if (endpoints_[i].priority != priority) continue;
-      all.push_back(i);
-      if (is_healthy(endpoints_[i].health)) tier.hosts.push_back(i);
-    }
-    if (all.empty()) continue;
-    const uint64_t healthy = tier.hosts.size();
-    const uint64_t share = std::min<uint64_t>(100, healthy * factor_pct / all.size());
-    tier.panic = healthy * 100 < uint64_t{panic_pct} * all.size();
-    const auto takes = static_cast<uint32_t>(std::min<uint64_t>(left_pct, share));
-    left_pct -= takes;
-    used_pct += takes;
-    tier.load_up_to_pct = used_pct;
-    if (tier.panic) tier.hosts = std::move(all);
-    weigh(tier, endpoints_);
-    tiers_.push_back(std::move(tier));
+void EndpointSet::build_tiers() {
+  static std::atomic<uint64_t> next_serial{1};
+  serial_ = next_serial.fetch_add(1, std::memory_order_relaxed);
+  if (endpoints_.empty()) return;
+  std::vector<Level> levels = levels_of(endpoints_, factor_pct_);
+  share_load(levels, endpoints_.size(), panic_pct_);
+  for (uint32_t p = 0; p < levels.size(); ++p) {
+    Level& l = levels[p];
+    add_tier(p, l.healthy_load, l.panic ? l.all : std::move(l.healthy), l.panic);
   }
-  if (tiers_.empty()) return;
-  if (used_pct == 0) {  // nothing healthy anywhere: the first priority takes it (in panic mode)
-    for (Tier& tier : tiers_) tier.load_up_to_pct = 100;
-  } else {
-    const uint32_t sum = used_pct;  // scale to 100 where the priorities together are not enough
-    for (Tier& tier : tiers_) tier.load_up_to_pct = tier.load_up_to_pct * 100 / sum;
+  for (uint32_t p = 0; p < levels.size(); ++p) {
+    Level& l = levels[p];
+    add_tier(p, l.degraded_load, l.panic ? l.all : std::move(l.degraded), l.panic);
   }
+}
+
+void EndpointSet::add_tier(uint32_t priority, uint32_t load_pct, std::vector<uint32_t> hosts,
+                           bool panic) {
+  if (load_pct == 0) return;
+  Tier tier;
+  tier.hosts = std::move(hosts);
+  tier.load_up_to_pct = load_pct + (tiers_.empty() ? 0 : tiers_.back().load_up_to_pct);
+  tier.priority = priority;
+  tier.panic = panic;
+  weigh(tier, endpoints_);
+  tiers_.push_back(std::move(tier));
 }
 
 }  // namespace sluice::upstream

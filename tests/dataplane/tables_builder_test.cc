@@ -1,0 +1,42 @@
+#include "dataplane/tables_builder.h"
+
+#include <gtest/gtest.h>
+
+#include "base/stats.h"
+
+namespace sluice::dataplane {
+namespace {
+
+upstream::ClusterValue eds_cluster(uint32_t panic_threshold_pct) {
+  upstream::ClusterValue cluster;
+  cluster.name = "c";
+  cluster.discovery = upstream::ClusterValue::Discovery::kEds;
+  cluster.healthy_panic_threshold_pct = panic_threshold_pct;
+  return cluster;
+}
+
+upstream::EndpointsValue one_unhealthy() {
+  upstream::EndpointsValue value;
+  auto& endpoint = value.localities.emplace_back().endpoints.emplace_back();
+  endpoint.address = *base::Address::ip("10.0.0.1", 80);
+  endpoint.health = upstream::Health::kUnhealthy;
+  return value;
+}
+
+// The threshold is the cluster's, what it decides is computed with the endpoints: a change of the
+// cluster alone must take effect at once, not with the next push of endpoints.
+TEST(TablesBuilder, ChangedPanicThresholdCountsForTheEndpointsThatAreThere) {
+  base::StatsStore stats;
+  TablesBuilder builder({}, stats, nullptr);
+  ASSERT_TRUE(builder.put_cluster(eds_cluster(0)).ok());
+  builder.put_endpoints("c", one_unhealthy());
+  const auto off = builder.cluster("c")->endpoints;
+  EXPECT_TRUE(off->tiers()[0].hosts.empty());
+  ASSERT_TRUE(builder.put_cluster(eds_cluster(0)).ok());
+  EXPECT_EQ(builder.cluster("c")->endpoints, off) << "shared while nothing changed";
+  ASSERT_TRUE(builder.put_cluster(eds_cluster(50)).ok());
+  EXPECT_EQ(builder.cluster("c")->endpoints->tiers()[0].hosts.size(), 1u);
+}
+
+}  // namespace
+}  // namespace sluice::dataplane
