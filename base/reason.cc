@@ -42,7 +42,7 @@ constexpr ReasonText kTexts[] = {
     {"request_header_timeout", 408, F::kNone, "request_header_timeout", "request timeout", "the client did not finish its request head in request_headers_timeout"},
     {"request_timeout", 408, F::kNone, "request_overall_timeout", "request timeout", "the client did not finish its request in request_timeout"},
     {"stream_idle_timeout", 504, F::kSI, "stream_idle_timeout", "stream timeout", "nothing moved on the exchange for stream_idle_timeout"},
-    {"max_stream_duration", 504, F::kUMSDR, "max_duration_timeout", "upstream max stream duration reached", "the exchange lasted longer than max_stream_duration"},
+    {"max_stream_duration", 504, F::kNone, "max_duration_timeout", "downstream duration timeout", "the exchange lasted longer than max_stream_duration"},
     {"connection_idle_timeout", 0, F::kNone, "", "", "the connection had no request for idle_timeout"},
     {"max_connection_duration", 0, F::kNone, "", "", "the connection reached max_connection_duration"},
 

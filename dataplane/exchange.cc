@@ -214,6 +214,7 @@ void Exchange::after_filters(filters::Verdict verdict) noexcept {
       return;
     case filters::Verdict::kWait:
       waiting_for_filter_ = true;
+      down_.deadline_changed();
       return;
     case filters::Verdict::kRespond:
       if (!run_.begun) return reply(Reason::kInternal);
@@ -312,7 +313,11 @@ void Exchange::forward() noexcept {
   stamps_.mark(Stamp::kPicked);
   if (!finish_request_head()) return reply(Reason::kInternal);
   if (policy.timeout_ns > 0) timeout_ns_ = policy.timeout_ns;
-  if (request_complete_) arm_route_timeout();
+  if (request_complete_ && timeout_ns_ != 0) {
+    arm_route_timeout();
+  } else {
+    down_.deadline_changed();  // until now it was the head's
+  }
   ask_for_connection();
 }
 
@@ -552,8 +557,10 @@ void Exchange::on_deadline(base::MonoNs now) noexcept {
   }
   if (response_began_) {
     abort(reason);
-  } else {
+  } else if (request_complete_) {
     reply(reason);
+  } else {  // Envoy: it was the client that let us wait
+    reply(reason, 408, base::text_of(reason).body);
   }
 }
 

@@ -197,6 +197,7 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
   if (reason == Reason::kDirectResponse) cells.rq_direct_response.add();
   if (reason == Reason::kRedirect) cells.rq_redirect.add();
   stamps_.mark(Stamp::kResponseEnd);
+  down_.deadline_changed();
   response_finished();
 }
 

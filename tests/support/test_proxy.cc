@@ -68,7 +68,7 @@ TestProxy::TestProxy(Config config) {
   host->routes = config.routes;
   auto routes = std::make_shared<router::RouteConfigValue>();
   routes->virtual_hosts.push_back(host);
-  dataplane::ListenerValue listener;
+  dataplane::ListenerValue& listener = listener_;
   listener.name = "in";
   listener.addresses = {*base::Address::ip("127.0.0.1", 0)};
   listener.http = config.http;

@@ -65,6 +65,8 @@ class TestProxy {
 
   uint16_t port() const { return port_; }
   dataplane::Server& server() { return *server_; }
+  // The listener as it was put at first; on_main(), to put it changed.
+  const dataplane::ListenerValue& listener() const { return listener_; }
   // Runs `task` on main's thread and waits for it.
   void on_main(const std::function<void()>& task);
   // Statistics by full name.
@@ -75,6 +77,7 @@ class TestProxy {
  private:
   std::unique_ptr<dataplane::Server> server_;
   std::thread main_;
+  dataplane::ListenerValue listener_;
   uint16_t port_ = 0;
 };
 
