@@ -196,6 +196,35 @@ namespace sluice::base {
   H(table_adoption, "table_adoption")                                  \
   C(tables_adopted, "tables_adopted")                                  \
   C(turns, "turns")
+
+// Prefix "http2.": the codec of every connection, either side. Names are Envoy's; it has none for
+// continuation_flood, too_many_resets and unknown_frames_flood.
+#define SLUICE_H2_STATS(C, G, H)                                       \
+  C(continuation_flood, "continuation_flood")                          \
+  C(dropped_headers_with_underscores, "dropped_headers_with_underscores") \
+  C(goaway_sent, "goaway_sent")                                        \
+  C(header_overflow, "header_overflow")                                \
+  C(headers_cb_no_stream, "headers_cb_no_stream")                      \
+  C(inbound_empty_frames_flood, "inbound_empty_frames_flood")          \
+  C(inbound_priority_frames_flood, "inbound_priority_frames_flood")    \
+  C(inbound_window_update_frames_flood, "inbound_window_update_frames_flood") \
+  C(keepalive_timeout, "keepalive_timeout")                            \
+  C(metadata_empty_frames, "metadata_empty_frames")                    \
+  C(outbound_control_flood, "outbound_control_flood")                  \
+  G(outbound_control_frames_active, "outbound_control_frames_active")  \
+  C(outbound_flood, "outbound_flood")                                  \
+  G(outbound_frames_active, "outbound_frames_active")                  \
+  G(pending_send_bytes, "pending_send_bytes")                          \
+  C(requests_rejected_with_underscores_in_headers, "requests_rejected_with_underscores_in_headers") \
+  C(rx_messaging_error, "rx_messaging_error")                          \
+  C(rx_reset, "rx_reset")                                              \
+  C(stream_refused_errors, "stream_refused_errors")                    \
+  G(streams_active, "streams_active")                                  \
+  C(too_many_resets, "too_many_resets")                                \
+  C(trailers, "trailers")                                              \
+  C(tx_flush_timeout, "tx_flush_timeout")                              \
+  C(tx_reset, "tx_reset")                                              \
+  C(unknown_frames_flood, "unknown_frames_flood")
 // clang-format on
 
 SLUICE_STAT_GROUP(ClusterCells, SLUICE_CLUSTER_STATS);
@@ -205,6 +234,7 @@ SLUICE_STAT_GROUP(ListenerCells, SLUICE_LISTENER_STATS);
 SLUICE_STAT_GROUP(ListenerHttpCells, SLUICE_LISTENER_HTTP_STATS);
 SLUICE_STAT_GROUP(FilesystemCells, SLUICE_FILESYSTEM_STATS);
 SLUICE_STAT_GROUP(TurnCells, SLUICE_TURN_STATS);
+SLUICE_STAT_GROUP(H2Cells, SLUICE_H2_STATS);
 
 // The cell of a status' class, of five neighbours that begin with `first` (..._1xx); null for a
 // status outside 100 to 599.

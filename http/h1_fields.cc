@@ -62,14 +62,6 @@ void read_upgrade(std::string_view value, Pass* pass) noexcept {
   });
 }
 
-bool is_grpc(std::string_view type) noexcept {
-  constexpr std::string_view kGrpc = "application/grpc";
-  if (type.size() < kGrpc.size() || !equals_folded(type.substr(0, kGrpc.size()), kGrpc)) {
-    return false;
-  }
-  return type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';';
-}
-
 template <Section kSection>
 void read_special(HeaderId id, std::string_view value, Pass* pass) noexcept {
   switch (id) {
@@ -106,7 +98,7 @@ void read_special(HeaderId id, std::string_view value, Pass* pass) noexcept {
       });
       break;
     case HeaderId::kContentType:
-      if constexpr (kSection == Section::kRequest) pass->grpc = is_grpc(value);
+      if constexpr (kSection == Section::kRequest) pass->grpc = is_grpc_type(value);
       break;
     default:
       break;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "http/copy_text.h"
+#include "http/h1_parser.h"
 #include "http/header_names.h"
 #include "http/scan.h"
 
@@ -366,6 +367,14 @@ bool may_be_trailer(const Field& field) noexcept {
   const std::string_view name = field.name();
   if (name.starts_with("x-envoy-") || name.starts_with("x-forwarded-")) return false;
   return std::find(std::begin(kRefused), std::end(kRefused), name) == std::end(kRefused);
+}
+
+bool is_grpc_type(std::string_view type) noexcept {
+  constexpr std::string_view kGrpc = "application/grpc";
+  if (type.size() < kGrpc.size() || !equals_folded(type.substr(0, kGrpc.size()), kGrpc)) {
+    return false;
+  }
+  return type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';';
 }
 
 bool is_token(std::string_view text) noexcept {

@@ -262,6 +262,7 @@ struct RequestHead {
   std::string_view path;    // path and query that are routed and sent on; starts as part of target
   std::string_view authority;  // Host, or the authority of an absolute-form target
   std::string_view scheme;     // absolute-form's, else empty until the exchange sets it
+  std::string_view protocol;   // extended CONNECT's :protocol (RFC 8441), else empty
   // The received request line with its CRLF; it is sent on as it is while path is unchanged and the
   // version is 1.1. Empty for HTTP/2.
   std::string_view line;
@@ -299,6 +300,9 @@ std::string_view text_of(Method method) noexcept;
 // RFC 9110 6.5.1: false for fields that frame, route, authenticate or describe a message, or belong
 // to a connection or to the proxy, which must not be acted upon when they come behind the body.
 bool may_be_trailer(const Field& field) noexcept;
+
+// Content-Type of gRPC: `application/grpc`, alone or before '+' or ';', in any case.
+bool is_grpc_type(std::string_view type) noexcept;
 
 // True for RFC 9110 5.6.2 tokens / for values without CR, LF, NUL and other control characters.
 bool is_token(std::string_view text) noexcept;
