@@ -70,12 +70,13 @@ bool H2Codec::start() noexcept {
   if (server) {
     set(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
     if (options_.allow_connect) set(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1);
+    // No tree of priorities (RFC 9218 2.1); streams take turns, see share_evenly().
+    set(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1);
   } else {
     set(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
   }
   set(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.initial_stream_window);
   set(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options_.max_head_bytes);
-  set(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1);
   const auto window = static_cast<int32_t>(
       std::min<uint32_t>(options_.initial_connection_window, std::numeric_limits<int32_t>::max()));
   if (nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries, n) != 0 ||
@@ -183,6 +184,9 @@ bool H2Codec::check_header() noexcept {
     breach(found);
   } else if (frame_.is(Type::kPriority) && frame_.stream_id == 0) {
     die(H2Error::kProtocol, "PRIORITY for stream 0", false);
+  } else if (frame_.is(Type::kPushPromise)) {
+    // Our SETTINGS came before any request that a promise could be for.
+    die(H2Error::kProtocol, "PUSH_PROMISE though nobody may push", false);
   }
   return alive_;
 }

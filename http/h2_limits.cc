@@ -53,12 +53,15 @@ H2Limits::Breach H2Limits::on_reset(base::MonoNs now) noexcept {
   const uint64_t rate = options_.resets_per_second;
   if (tokens_ == options_.max_resets) refilled_at_ = now;  // a full bucket gains nothing
   if (rate != 0 && now > refilled_at_) {
-    // Beyond a day the bucket is full at any rate; it keeps the product small.
+    // No bucket takes longer than a day to fill; it keeps the product small.
     constexpr int64_t kDay = 86'400 * base::kNsPerSec;
     const auto waited = static_cast<uint64_t>(std::min(now - refilled_at_, kDay));
     const uint64_t gained = waited / 1000 * rate / (base::kNsPerSec / 1000);
-    if (gained != 0) {
-      tokens_ = static_cast<uint32_t>(std::min<uint64_t>(tokens_ + gained, options_.max_resets));
+    if (tokens_ + gained >= options_.max_resets) {
+      tokens_ = options_.max_resets;
+      refilled_at_ = now;
+    } else if (gained != 0) {
+      tokens_ += static_cast<uint32_t>(gained);
       refilled_at_ += static_cast<int64_t>(gained * base::kNsPerSec / rate);
     }
   }

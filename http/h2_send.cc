@@ -80,6 +80,13 @@ class Fields {
   size_t size_ = 0;
 };
 
+// Without it nghttp2 would send the bodies of a server one after the other, and whoever streams
+// without end would stop all others.
+void share_evenly(nghttp2_session* session, int32_t stream_id) noexcept {
+  const nghttp2_extpri in_turns{.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
+  nghttp2_session_change_extpri_stream_priority(session, stream_id, &in_turns, 1);
+}
+
 constexpr size_t kOwnFields = 6;  // pseudo fields and Content-Length
 
 // A length that does not fit the framing is not sent.
@@ -159,6 +166,7 @@ bool H2Codec::submit(H2Stream& stream, const ResponseHead& head, Last last,
     const nghttp2_data_provider body = body_of(&stream);
     rv = nghttp2_submit_response(session_, stream.id_, fields.data(), fields.size(),
                                  last == Last::kEnd ? nullptr : &body);
+    if (last == Last::kBody) share_evenly(session_, stream.id_);
     if (rv == 0) stream.end_queued_ = last == Last::kEnd;
   }
   if (rv != 0) {

@@ -133,6 +133,7 @@ class H2Peer {
   base::H2Cells cells;
   base::MonoNs now = base::kNsPerSec;
   bool open = true;     // requests that begin are opened
+  bool repent = false;  // and given up at once
   bool consume = true;  // bodies are consumed as they come
   bool started = false;
   bool sent_ok = false;
@@ -163,6 +164,7 @@ class H2Peer {
         if (open) {
           H2Message& begun = add();
           codec->open(&begun.stream, &begun.request, &begun.arena);
+          if (repent) destroy(begun);
         }
         break;
       case Kind::kInterim:
