@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/mock-cp/ads_stream.h"
+#include "tests/mock_cp/resources.h"
 #include "tools/mock-cp/folder.h"
 #include "tools/mock-cp/generate.h"
 #include "tools/mock-cp/server.h"
@@ -24,21 +24,9 @@ namespace {
 
 using envoy::service::discovery::v3::DiscoveryRequest;
 using envoy::service::discovery::v3::DiscoveryResponse;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-constexpr char kCds[] = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
-constexpr char kLds[] = "type.googleapis.com/envoy.config.listener.v3.Listener";
-constexpr char kRds[] = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
-constexpr char kEds[] = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
-
-ResourceSet read(std::string_view text) {
-  auto set = read_resources(text, "test.yaml");
-  EXPECT_TRUE(set.ok()) << set.status();
-  return set.ok() ? *std::move(set) : ResourceSet();
-}
 
 std::string error_of(std::string_view text) {
   return std::string(read_resources(text, "test.yaml").status().message());
@@ -174,120 +162,6 @@ TEST(MockCpGenerate, MakesWhatWasAskedFor) {
   }
 }
 
-// --- The protocol, without a network.
-
-class MockCpStream : public ::testing::Test {
- protected:
-  void serve(std::string_view text) {
-    snapshot = next_snapshot(snapshot.get(), read(text), counter);
-  }
-  std::string ask(const char* type, const std::vector<std::string>& names,
-                  const std::string& nonce = "", const std::string& error = "") {
-    DiscoveryRequest request;
-    request.mutable_node()->set_id("me");
-    request.set_type_url(type);
-    request.set_response_nonce(nonce);
-    for (const auto& name : names) request.add_resource_names(name);
-    if (!error.empty()) request.mutable_error_detail()->set_message(error);
-    return stream.on_request(request);
-  }
-  // Number of resources; -1: no response.
-  int answer() {
-    last.Clear();
-    return stream.next(*snapshot, last) ? last.resources_size() : -1;
-  }
-
-  AdsStream stream{"s", false};
-  std::shared_ptr<const Snapshot> snapshot;
-  uint64_t counter = 0;
-  DiscoveryResponse last;
-};
-
-TEST_F(MockCpStream, NamedTypesGetWhatTheyNameWildcardsGetAll) {
-  serve("clusters: [{name: a}, {name: b}]\nroutes: [{name: r}, {name: s}]");
-  ask(kCds, {});
-  EXPECT_EQ(answer(), 2);
-  ask(kRds, {"r"});
-  EXPECT_EQ(answer(), 1);
-  EXPECT_EQ(last.type_url(), kRds);
-  EXPECT_EQ(answer(), -1);
-}
-
-TEST_F(MockCpStream, AcksAndNacksInPlainWords) {
-  serve("clusters: [{name: a}]");
-  ask(kCds, {});
-  answer();
-  EXPECT_EQ(ask(kCds, {}, last.nonce()), "ACK CDS version 1 from node me");
-  serve("clusters: [{name: b}]");
-  answer();
-  EXPECT_EQ(ask(kCds, {}, last.nonce(), "no such thing"),
-            "NACK CDS version 2 from node me: no such thing (stays at version none)");
-  EXPECT_EQ(answer(), -1);  // what was rejected is not sent again
-  serve("clusters: [{name: c}]");
-  EXPECT_EQ(answer(), 1);
-}
-
-TEST_F(MockCpStream, TheNextResponseWaitsForTheAnswer) {
-  serve("clusters: [{name: a}]");
-  ask(kCds, {});
-  answer();
-  const std::string nonce = last.nonce();
-  serve("clusters: [{name: b}]");
-  EXPECT_EQ(answer(), -1);
-  EXPECT_THAT(ask(kCds, {}, "wrong"), HasSubstr("old nonce"));
-  EXPECT_EQ(answer(), -1);
-  ask(kCds, {}, nonce);
-  EXPECT_EQ(answer(), 1);
-}
-
-TEST_F(MockCpStream, ANewNameIsAnsweredAndAnUnchangedListIsNot) {
-  serve("routes: [{name: r}, {name: s}]");
-  ask(kRds, {"r"});
-  EXPECT_EQ(answer(), 1);
-  ask(kRds, {"r"}, last.nonce());
-  EXPECT_EQ(answer(), -1);
-  ask(kRds, {"r", "s"}, last.nonce());
-  EXPECT_EQ(answer(), 2);
-  ask(kRds, {"s"}, last.nonce());
-  EXPECT_EQ(answer(), -1);
-}
-
-TEST_F(MockCpStream, AChangeOfOtherResourcesIsNotPushed) {
-  serve("routes: [{name: r}, {name: s}]");
-  ask(kRds, {"r"});
-  answer();
-  ask(kRds, {"r"}, last.nonce());
-  serve("routes: [{name: r}, {name: s, internal_only_headers: [x]}]");
-  EXPECT_EQ(answer(), -1);
-}
-
-TEST_F(MockCpStream, WhatDoesNotExistIsAnsweredWhenItDoes) {
-  serve("routes: [{name: s}]");
-  ask(kRds, {"r"});
-  EXPECT_EQ(answer(), -1);
-  serve("routes: [{name: r}, {name: s}]");
-  EXPECT_EQ(answer(), 1);
-}
-
-TEST_F(MockCpStream, AnEmptyListAfterNamesUnsubscribes) {
-  serve("clusters: [{name: a}, {name: b}]");
-  ask(kCds, {"a"});
-  EXPECT_EQ(answer(), 1);
-  ask(kCds, {}, last.nonce());
-  EXPECT_EQ(answer(), -1);
-  ask(kCds, {"*", "a"}, last.nonce());
-  EXPECT_EQ(answer(), 2);
-}
-
-TEST_F(MockCpStream, SupersetRule) {
-  stream = AdsStream("s", true);
-  serve("routes: [{name: r}, {name: s}]");
-  ask(kRds, {"r"});
-  EXPECT_EQ(answer(), -1);
-  ask(kRds, {"r", "s", "more"});
-  EXPECT_EQ(answer(), 2);
-}
-
 // --- Over gRPC.
 
 TEST(MockCpServer, SeveralClientsGetPushes) {
@@ -318,6 +192,7 @@ TEST(MockCpServer, SeveralClientsGetPushes) {
     c.context.set_deadline(deadline);
     c.stream = stub->StreamAggregatedResources(&c.context);
     DiscoveryRequest request;
+    request.mutable_node()->set_id("me");
     request.set_type_url(kCds);
     ASSERT_TRUE(c.stream->Write(request));
     DiscoveryResponse response;

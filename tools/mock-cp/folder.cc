@@ -35,6 +35,10 @@ constexpr Key kKeys[] = {
     {"routes", "envoy.config.route.v3.RouteConfiguration"},
     {"endpoints", "envoy.config.endpoint.v3.ClusterLoadAssignment"},
     {"secrets", "envoy.extensions.transport_sockets.tls.v3.Secret"},
+    {"scoped_routes", "envoy.config.route.v3.ScopedRouteConfiguration"},
+    {"virtual_hosts", "envoy.config.route.v3.VirtualHost"},
+    {"runtimes", "envoy.service.runtime.v3.Runtime"},
+    {"extension_configs", "envoy.config.core.v3.TypedExtensionConfig"},
 };
 
 // The message that a file is: made at run time, so that the reader's errors have the file's paths.
@@ -142,6 +146,20 @@ absl::StatusOr<ResourceSet> read_resources(std::string_view text, std::string_vi
   ResourceSet resources;
   if (absl::Status s = collect(message.get(), file, resources); !s.ok()) return s;
   return resources;
+}
+
+absl::StatusOr<std::string> read_message(std::string_view text, std::string_view file,
+                                         std::string_view full_name) {
+  const auto* type =
+      pb::DescriptorPool::generated_pool()->FindMessageTypeByName(std::string(full_name));
+  if (!type) return base::config_error(file, ": unknown type: ", full_name);
+  auto document = xds::YamlDocument::parse(text, file);
+  if (!document.ok()) return document.status();
+  const std::unique_ptr<pb::Message> message(
+      pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  xds::Warnings warnings;
+  if (absl::Status s = document->to_message({}, message.get(), &warnings); !s.ok()) return s;
+  return message->SerializeAsString();
 }
 
 FolderContent read_folder(const std::string& folder) {

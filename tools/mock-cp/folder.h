@@ -12,9 +12,14 @@
 namespace sluice::mock_cp {
 
 // Reads one file's text: YAML or JSON that is a list of resources with `@type`, or has `resources:`
-// with such a list, or the keys `listeners`, `clusters`, `routes`, `endpoints`, `secrets` with
-// resources of that type. Errors: "FILE:LINE:COL: path: problem".
+// with such a list, or the keys `listeners`, `clusters`, `routes`, `endpoints`, `secrets`,
+// `scoped_routes`, `virtual_hosts`, `runtimes`, `extension_configs` with resources of that type.
+// Errors: "FILE:LINE:COL: path: problem".
 absl::StatusOr<ResourceSet> read_resources(std::string_view text, std::string_view file);
+
+// One message as YAML or JSON, of a type that is compiled in: its bytes. Errors as above.
+absl::StatusOr<std::string> read_message(std::string_view text, std::string_view file,
+                                         std::string_view full_name);
 
 struct FolderContent {
   ResourceSet resources;

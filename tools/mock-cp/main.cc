@@ -1,5 +1,6 @@
 // mock-cp: a control plane for development and tests. It serves the Envoy resources of a folder of
-// YAML files over ADS and pushes what changes when files change.
+// YAML files, pushes what changes when files change, and on demand does what control planes must
+// not do (docs/mock_cp.md).
 
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -8,79 +9,26 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/text.h"
+#include "tools/mock-cp/control.h"
+#include "tools/mock-cp/flags.h"
 #include "tools/mock-cp/folder.h"
-#include "tools/mock-cp/generate.h"
 #include "tools/mock-cp/server.h"
+#include "tools/mock-cp/store.h"
+#include "tools/mock-cp/types.h"
 
 namespace sluice::mock_cp {
 namespace {
-
-constexpr char kUsage[] =
-    "mock-cp --listen ADDR:PORT --resources DIR [--generate SPEC] [--superset] [--verbose]\n"
-    "\n"
-    "  --listen ADDR:PORT  where to serve xDS (ADS, state of the world); port 0 takes any\n"
-    "  --resources DIR     *.yaml and *.json with Envoy resources; watched for changes\n"
-    "  --generate SPEC     listeners=N,vhosts=N,routes=N,clusters=N,endpoints=N\n"
-    "                      [,port=N,endpoint_port=N]: resources for scale tests\n"
-    "  --superset          hold a response back until the request names all resources of its\n"
-    "                      type, as go-control-plane does in ADS mode\n"
-    "  --verbose           log requests, pushes and streams too\n";
-
-struct Flags {
-  std::string listen;
-  std::string resources;
-  std::optional<Generate> generate;
-  bool superset = false;
-  bool verbose = false;
-  bool help = false;
-};
 
 void say(std::string_view line) {
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
   std::printf("mock-cp: %.*s\n", static_cast<int>(line.size()), line.data());
   std::fflush(stdout);
-}
-
-absl::StatusOr<Flags> parse_flags(const std::vector<std::string_view>& args) {
-  Flags flags;
-  for (size_t i = 0; i < args.size(); ++i) {
-    const std::string_view arg = args[i];
-    const size_t equals = arg.find('=');
-    const std::string_view name = arg.substr(0, equals);
-    if (name == "--superset") {
-      flags.superset = true;
-    } else if (name == "--verbose") {
-      flags.verbose = true;
-    } else if (name == "--help" || name == "-h") {
-      flags.help = true;
-    } else if (name == "--listen" || name == "--resources" || name == "--generate") {
-      if (equals == arg.npos && ++i == args.size()) {
-        return base::config_error(name, ": a value is missing");
-      }
-      const std::string_view value = equals == arg.npos ? args[i] : arg.substr(equals + 1);
-      if (name == "--listen") flags.listen = value;
-      if (name == "--resources") flags.resources = value;
-      if (name == "--generate") {
-        auto what = parse_generate(value);
-        if (!what.ok()) return what.status();
-        flags.generate = *what;
-      }
-    } else {
-      return base::config_error(arg, ": unknown flag");
-    }
-  }
-  if (!flags.help && flags.listen.empty()) return base::config_error("--listen: is missing");
-  if (!flags.help && flags.resources.empty() && !flags.generate) {
-    return base::config_error("--resources or --generate: one of them is needed");
-  }
-  return flags;
 }
 
 // Reads everything; says what is wrong and returns false if anything is.
@@ -117,6 +65,26 @@ int stop_signals() {
   return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+int fail(const absl::Status& status) {
+  say(base::cat("error: ", base::message_of(status)));
+  return 1;
+}
+
+// Follows the folder until a signal comes.
+void follow(const Flags& flags, FolderWatch& watch, int stop_fd, Store& store) {
+  while (watch.wait(stop_fd)) {
+    if (flags.resources.empty()) continue;
+    ResourceSet resources;
+    if (!load(flags, resources)) {
+      say("the last good resources stay in service");
+      continue;
+    }
+    const auto before = store.current();
+    const auto next = store.set_files(std::move(resources));
+    say(base::cat("files changed: ", describe(*next, before.get())));
+  }
+}
+
 int serve(const Flags& flags) {
   const int stop_fd = stop_signals();
   // Watched before it is read, so that no change falls between.
@@ -128,42 +96,41 @@ int serve(const Flags& flags) {
     say("nothing to serve yet: mend the files and start again");
     return 1;
   }
-  ServerOptions options{flags.listen, flags.superset, flags.verbose, say};
-  auto server = Server::start(std::move(options));
-  if (!server.ok()) {
-    say(base::cat("error: ", base::message_of(server.status())));
-    return 1;
-  }
-  uint64_t version = 0;
-  auto snapshot = next_snapshot(nullptr, std::move(resources), version);
-  (*server)->set(snapshot);
-  say(base::cat("serving on port ", (*server)->port(), ": ", describe(*snapshot, nullptr)));
+  auto server = Server::start({flags.listen, flags.superset, flags.verbose, say});
+  if (!server.ok()) return fail(server.status());
+  for (const Fault& fault : flags.faults) (*server)->faults().add(fault);
 
-  while (watch->wait(stop_fd)) {
-    if (flags.resources.empty()) continue;
-    if (!load(flags, resources)) {
-      say("the last good resources stay in service");
-      continue;
-    }
-    auto next = next_snapshot(snapshot.get(), std::move(resources), version);
-    say(base::cat("files changed: ", describe(*next, snapshot.get())));
-    snapshot = std::move(next);
-    (*server)->set(snapshot);
+  Store store([&server](Store::Snapshots snapshot) { (*server)->set(std::move(snapshot)); });
+  store.set_files(std::move(resources));
+  if (absl::Status status = apply_changes(flags, store); !status.ok()) return fail(status);
+  Control control(**server, store);
+  std::unique_ptr<HttpServer> http;
+  if (!flags.admin.empty()) {
+    auto started = HttpServer::start(
+        flags.admin, [&control](const HttpServer::Request& r) { return control.handle(r); });
+    if (!started.ok()) return fail(started.status());
+    http = *std::move(started);
+    say(base::cat("admin on port ", http->port()));
   }
+  say(base::cat("serving on port ", (*server)->port(), ": ", describe(*store.current(), nullptr)));
+  follow(flags, *watch, stop_fd, store);
+  (*server)->journal().stop();
+  http.reset();
   say("stopped");
   return 0;
 }
 
 int run(const std::vector<std::string_view>& args) {
   const auto flags = parse_flags(args);
+  const std::string_view text = usage();
   if (!flags.ok()) {
     const std::string_view problem = base::message_of(flags.status());
-    std::fprintf(stderr, "mock-cp: %.*s\n\n%s", static_cast<int>(problem.size()), problem.data(),
-                 kUsage);
+    std::fprintf(stderr, "mock-cp: %.*s\n\n%.*s", static_cast<int>(problem.size()), problem.data(),
+                 static_cast<int>(text.size()), text.data());
     return 2;
   }
   if (flags->help) {
-    std::fputs(kUsage, stdout);
+    std::printf("%.*s", static_cast<int>(text.size()), text.data());
     return 0;
   }
   return serve(*flags);

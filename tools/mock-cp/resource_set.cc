@@ -4,7 +4,11 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
+#include <array>
+#include <charconv>
+
 #include "base/text.h"
+#include "tools/mock-cp/types.h"
 #include "xds/wire.h"
 
 namespace sluice::mock_cp {
@@ -20,6 +24,12 @@ const google::protobuf::FieldDescriptor* name_field(const google::protobuf::Desc
   return text && !field->is_repeated() ? field : nullptr;
 }
 
+std::string hex(uint64_t value) {
+  std::array<char, 16> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, 16).ptr;
+  return std::string(digits.data(), end);
+}
+
 }  // namespace
 
 absl::Status ResourceSet::add(const google::protobuf::Message& resource, std::string_view origin) {
@@ -30,7 +40,7 @@ absl::Status ResourceSet::add(const google::protobuf::Message& resource, std::st
     return base::config_error(origin, ": a ", type->name(), " without ",
                               field ? field->name() : std::string("a name"), ": give it one");
   }
-  Entry entry{resource.SerializeAsString(), std::string(origin)};
+  Entry entry{resource.SerializeAsString(), std::string(origin), {}};
   auto& by_name = types[base::cat(kPrefix, type->full_name())];
   const auto [it, added] = by_name.try_emplace(std::move(name), std::move(entry));
   if (added) return absl::OkStatus();
@@ -71,32 +81,13 @@ size_t ResourceSet::size() const {
   return count;
 }
 
-std::string short_name(std::string_view type_url) {
-  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-      {"envoy.config.listener.v3.Listener", "LDS"},
-      {"envoy.config.cluster.v3.Cluster", "CDS"},
-      {"envoy.config.route.v3.RouteConfiguration", "RDS"},
-      {"envoy.config.endpoint.v3.ClusterLoadAssignment", "EDS"},
-      {"envoy.extensions.transport_sockets.tls.v3.Secret", "SDS"},
-      {"envoy.config.route.v3.ScopedRouteConfiguration", "SRDS"},
-      {"envoy.config.route.v3.VirtualHost", "VHDS"},
-      {"envoy.service.runtime.v3.Runtime", "RTDS"},
-      {"envoy.config.core.v3.TypedExtensionConfig", "ECDS"},
-  };
-  const std::string_view name = type_url.substr(type_url.rfind('/') + 1);
-  for (const auto& [full, brief] : kNames) {
-    if (name == full) return std::string(brief);
-  }
-  return std::string(name);
-}
-
 const Snapshot::TypeState* Snapshot::find(std::string_view type_url) const {
   const auto it = types.find(type_url);
   return it == types.end() ? nullptr : &it->second;
 }
 
 std::shared_ptr<const Snapshot> next_snapshot(const Snapshot* last, ResourceSet resources,
-                                              uint64_t& counter) {
+                                              uint64_t& counter, std::string_view touched) {
   if (last) {
     for (const auto& [url, state] : last->types) resources.types[url];  // emptied types stay known
   }
@@ -107,11 +98,14 @@ std::shared_ptr<const Snapshot> next_snapshot(const Snapshot* last, ResourceSet 
   const uint64_t next = counter + 1;
   for (auto& [url, by_name] : resources.types) {
     Snapshot::TypeState& state = snapshot->types[url];
-    for (const auto& [name, entry] : by_name) {
-      state.hash = state.hash * 31 + xds::hash_of(name);
-      state.hash = state.hash * 31 + xds::hash_of(entry.bytes);
-    }
     const Snapshot::TypeState* before = last ? last->find(url) : nullptr;
+    state.touches = (before ? before->touches : 0) + (url == touched ? 1 : 0);
+    state.hash = state.touches;
+    for (auto& [name, entry] : by_name) {
+      const uint64_t hash = xds::hash_of(entry.bytes);
+      entry.version = hex(hash);
+      state.hash = (state.hash * 31 + xds::hash_of(name)) * 31 + hash;
+    }
     const bool same = before && before->hash == state.hash;
     if (!same) counter = next;
     state.version = same ? before->version : std::to_string(next);

@@ -19,7 +19,8 @@ namespace sluice::mock_cp {
 struct ResourceSet {
   struct Entry {
     std::string bytes;
-    std::string origin;  // "file.yaml" or "generated", for messages
+    std::string origin;   // "file.yaml", "generated" or "set", for messages
+    std::string version;  // of its bytes; the same after a restart. Set by next_snapshot()
   };
   using ByName = std::map<std::string, Entry, std::less<>>;
 
@@ -33,14 +34,12 @@ struct ResourceSet {
   size_t size() const;
 };
 
-// "CDS" for a type URL that has a usual short name, else the message's own name.
-std::string short_name(std::string_view type_url);
-
 // A ResourceSet with a version for each type. Immutable; shared by all streams.
 struct Snapshot {
   struct TypeState {
     std::string version;
     uint64_t hash = 0;
+    uint64_t touches = 0;  // new versions of the same resources
     ResourceSet::ByName resources;
   };
   std::map<std::string, TypeState, std::less<>> types;
@@ -49,8 +48,8 @@ struct Snapshot {
 };
 
 // The next snapshot after `last` (null: none). A type gets the next number of `counter` as its
-// version only if its resources changed.
+// version only if its resources changed, or if it is `touched`.
 std::shared_ptr<const Snapshot> next_snapshot(const Snapshot* last, ResourceSet resources,
-                                              uint64_t& counter);
+                                              uint64_t& counter, std::string_view touched = {});
 
 }  // namespace sluice::mock_cp
