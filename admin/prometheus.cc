@@ -83,6 +83,7 @@ std::string_view group_word(const base::StatGroup& group) {
     return "cluster";
   }
   if (&group == &base::HttpCells::kGroup) return "http";
+  if (&group == &base::TcpCells::kGroup) return "tcp";
   if (&group == &base::ListenerCells::kGroup) return "listener";
   if (&group == &base::ListenerHttpCells::kGroup) return "listener_http";
   return "";
@@ -101,6 +102,7 @@ void append_scope_labels(const base::StatScope& scope, std::string* out) {
   if (word == "http") {
     append_label(out, "envoy_http_conn_manager_prefix", between(prefix, "http."));
   }
+  if (word == "tcp") append_label(out, "envoy_tcp_prefix", between(prefix, "tcp."));
   if (word == "listener") append_label(out, "envoy_listener_address", between(prefix, "listener."));
   if (word != "listener_http") return;
   constexpr std::string_view kHttp = ".http.";

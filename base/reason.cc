@@ -43,7 +43,7 @@ constexpr ReasonText kTexts[] = {
     {"request_timeout", 408, F::kNone, "request_overall_timeout", "request timeout", "the client did not finish its request in request_timeout"},
     {"stream_idle_timeout", 504, F::kSI, "stream_idle_timeout", "stream timeout", "nothing moved on the exchange for stream_idle_timeout"},
     {"max_stream_duration", 504, F::kNone, "max_duration_timeout", "downstream duration timeout", "the exchange lasted longer than max_stream_duration"},
-    {"connection_idle_timeout", 0, F::kNone, "", "", "the connection had no request for idle_timeout"},
+    {"connection_idle_timeout", 0, F::kNone, "", "", "the connection had no request, or as a TCP relay not a byte, for idle_timeout"},
     {"max_connection_duration", 0, F::kNone, "", "", "the connection reached max_connection_duration"},
 
     {"route_not_found", 404, F::kNR, "route_not_found", "", "no route of the virtual host matches the request"},
@@ -78,6 +78,8 @@ constexpr ReasonText kTexts[] = {
 
     {"downstream_gone", 0, F::kDC, "downstream_remote_disconnect", "", "the client closed before the response was complete"},
     {"downstream_write_failed", 0, F::kDC, "downstream_local_disconnect", "", "writing to the client failed"},
+    {"relay_client_reset", 0, F::kDR, "", "", "the client reset its connection; the endpoint's was reset too"},
+    {"relay_upstream_reset", 0, F::kUR, "", "", "the endpoint reset its connection; the client's was reset too"},
     {"draining", 0, F::kNone, "", "", "the listener is draining"},
     {"internal", 500, F::kNone, "internal_error", "", "an invariant of the proxy was broken; this exchange was ended and counted"},
 };

@@ -79,6 +79,8 @@ enum class Reason : uint8_t {
   // Ends without an answer.
   kDownstreamGone,
   kDownstreamWriteFailed,
+  kRelayClientReset,
+  kRelayUpstreamReset,
   kDraining,
   kInternal,
   kCount,

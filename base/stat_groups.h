@@ -154,6 +154,22 @@ namespace sluice::base {
   C(rq_reset_after_downstream_response_started, "rq_reset_after_downstream_response_started") \
   C(rq_total, "rq_total")
 
+// Prefix "tcp.<stat_prefix>.".
+#define SLUICE_TCP_STATS(C, G, H)                                      \
+  C(downstream_cx_no_route, "downstream_cx_no_route")                  \
+  G(downstream_cx_rx_bytes_buffered, "downstream_cx_rx_bytes_buffered") \
+  C(downstream_cx_rx_bytes_total, "downstream_cx_rx_bytes_total")      \
+  C(downstream_cx_total, "downstream_cx_total")                        \
+  G(downstream_cx_tx_bytes_buffered, "downstream_cx_tx_bytes_buffered") \
+  C(downstream_cx_tx_bytes_total, "downstream_cx_tx_bytes_total")      \
+  C(downstream_flow_control_paused_reading_total, "downstream_flow_control_paused_reading_total")   \
+  C(downstream_flow_control_resumed_reading_total, "downstream_flow_control_resumed_reading_total") \
+  C(early_data_received_count_total, "early_data_received_count_total") \
+  C(idle_timeout, "idle_timeout")                                      \
+  C(max_downstream_connection_duration, "max_downstream_connection_duration") \
+  G(upstream_flush_active, "upstream_flush_active")                    \
+  C(upstream_flush_total, "upstream_flush_total")
+
 // Prefix "listener.<address>.".
 #define SLUICE_LISTENER_STATS(C, G, H)                                 \
   G(downstream_cx_active, "downstream_cx_active")                      \
@@ -230,6 +246,7 @@ namespace sluice::base {
 SLUICE_STAT_GROUP(ClusterCells, SLUICE_CLUSTER_STATS);
 SLUICE_STAT_GROUP(MembershipCells, SLUICE_MEMBERSHIP_STATS);
 SLUICE_STAT_GROUP(HttpCells, SLUICE_HTTP_STATS);
+SLUICE_STAT_GROUP(TcpCells, SLUICE_TCP_STATS);
 SLUICE_STAT_GROUP(ListenerCells, SLUICE_LISTENER_STATS);
 SLUICE_STAT_GROUP(ListenerHttpCells, SLUICE_LISTENER_HTTP_STATS);
 SLUICE_STAT_GROUP(FilesystemCells, SLUICE_FILESYSTEM_STATS);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "http/h1_parser.h"
 #include "http/path.h"
 #include "net/listener_socket.h"
+#include "router/cluster_ids.h"
 
 namespace sluice::dataplane {
 
@@ -49,6 +51,29 @@ struct HttpConfig {
   int64_t delayed_close_timeout_ns = 0;
 };
 
+// TcpConfig is a TCP relay, compiled. A session leases it when it is accepted and keeps it to its
+// end. It keeps the slots of its clusters, whether or not such clusters exist.
+struct TcpConfig {
+  struct Target {
+    router::ClusterRef cluster;
+    uint64_t up_to = 0;  // sum of the weights up to and with this one's
+  };
+  TcpValue value;
+  std::vector<Target> targets;
+  std::vector<std::shared_ptr<const AccessLogger>> access_logs;
+  std::shared_ptr<base::StatScope> stats;  // "tcp.<stat_prefix>."
+  int64_t idle_timeout_ns = 0;             // both: 0 is off
+  int64_t max_connection_duration_ns = 0;
+
+  // `random` is any 64 bits. O(log targets).
+  const Target& target(uint64_t random) const noexcept {
+    if (targets.size() == 1) return targets.front();
+    const uint64_t at = random % targets.back().up_to;
+    return *std::upper_bound(targets.begin(), targets.end(), at,
+                             [](uint64_t a, const Target& t) { return a < t.up_to; });
+  }
+};
+
 // SocketSet is the listening sockets of one address, one per worker. It outlives changes of the
 // listener that keep the address, so that no connection is refused. Each worker moves its own out
 // when it first adopts tables with the set; nobody else touches that element.
@@ -60,7 +85,9 @@ struct SocketSet {
 struct ListenerEntry {
   std::string name;
   std::vector<std::shared_ptr<SocketSet>> sockets;  // empty: bind_to_port is off
+  // One of the two: what a connection gets.
   std::shared_ptr<const HttpConfig> http;
+  std::shared_ptr<const TcpConfig> tcp;
   std::shared_ptr<base::StatScope> stats;  // "listener.<address>."
   uint32_t buffer_limit_bytes = 1024 * 1024;
 };

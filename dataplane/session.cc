@@ -1,6 +1,7 @@
 #include "dataplane/session.h"
 
 #include "dataplane/h1_session.h"
+#include "dataplane/tcp_session.h"
 #include "dataplane/worker.h"
 
 namespace sluice::dataplane {
@@ -33,6 +34,8 @@ void Session::drain() noexcept {
   switch (kind_) {
     case Kind::kHttp1:
       return static_cast<H1Session*>(this)->drain();
+    case Kind::kTcp:
+      return static_cast<TcpSession*>(this)->drain();
   }
 }
 
@@ -40,6 +43,8 @@ void Session::close(base::Reason reason) noexcept {
   switch (kind_) {
     case Kind::kHttp1:
       return static_cast<H1Session*>(this)->close(reason);
+    case Kind::kTcp:
+      return static_cast<TcpSession*>(this)->close(reason);
   }
 }
 

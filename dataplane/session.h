@@ -26,7 +26,7 @@ struct WorkerListener;
 // Worker-local; made at accept, destroyed by the loop after the turn in which it closed.
 class Session : public net::Deferred, public net::Link {
  public:
-  enum class Kind : uint8_t { kHttp1 };
+  enum class Kind : uint8_t { kHttp1, kTcp };
 
   Kind kind() const noexcept { return kind_; }
   // Take no new work and end when what goes on has ended.

@@ -31,6 +31,8 @@ std::shared_ptr<const upstream::Transport> make_transport(const upstream::Transp
   return transport;
 }
 
+constexpr int64_t kCentury = int64_t{100 * 365} * 86'400 * base::kNsPerSec;
+
 void fill_times(HttpConfig& config) {
   const HttpValue& v = config.value;
   config.idle_timeout_ns = v.idle_timeout.count();
@@ -38,7 +40,6 @@ void fill_times(HttpConfig& config) {
   config.request_timeout_ns = v.request_timeout.count();
   config.request_headers_timeout_ns = v.request_headers_timeout.count();
   // These two are added to each other and to a time: their sum must stay a time.
-  constexpr int64_t kCentury = int64_t{100 * 365} * 86'400 * base::kNsPerSec;
   config.max_connection_duration_ns = std::min(v.max_connection_duration.count(), kCentury);
   config.drain_timeout_ns = std::min(v.drain_timeout.count(), kCentury);
   config.delayed_close_timeout_ns = v.delayed_close_timeout.count();
@@ -217,12 +218,18 @@ absl::Status TablesBuilder::put_listener(const ListenerValue& value,
     return base::config_error(at, ".address: ", base::message_of(sockets.status()));
   }
   const base::Address& bound = sockets->empty() ? value.addresses[0] : (*sockets)[0]->address;
-  auto http = compile_http(value, bound, warnings);
-  if (!http.ok()) return http.status();
   auto entry = std::make_shared<ListenerEntry>();
+  if (value.tcp) {
+    auto tcp = compile_tcp(value, warnings);
+    if (!tcp.ok()) return tcp.status();
+    entry->tcp = *std::move(tcp);
+  } else {
+    auto http = compile_http(value, bound, warnings);
+    if (!http.ok()) return http.status();
+    entry->http = *std::move(http);
+  }
   entry->name = value.name;
   entry->sockets = *std::move(sockets);
-  entry->http = *std::move(http);
   entry->buffer_limit_bytes = value.buffer_limit_bytes;
   const std::string& label = value.stat_name.empty() ? bound.to_string() : value.stat_name;
   const std::string stat = stat_text(label);
@@ -273,6 +280,31 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
   }
   config->route_slot = config->route_slot_hold->index;
   return std::shared_ptr<const HttpConfig>(std::move(config));
+}
+
+absl::StatusOr<std::shared_ptr<const TcpConfig>> TablesBuilder::compile_tcp(
+    const ListenerValue& value, std::vector<std::string>* warnings) {
+  const std::string at = cat("listeners[\"", value.name, "\"].tcp_proxy");
+  auto config = std::make_shared<TcpConfig>();
+  config->value = *value.tcp;
+  const TcpValue& tcp = config->value;
+  if (tcp.clusters.empty()) return base::config_error(at, ".cluster: missing");
+  uint64_t sum = 0;
+  for (const TcpValue::Target& target : tcp.clusters) {
+    sum += target.weight;
+    if (target.weight == 0) return base::config_error(at, ".weighted_clusters: weight: 0");
+    config->targets.push_back({cluster_ids_.acquire(target.cluster), sum});
+  }
+  for (size_t i = 0; i < tcp.access_logs.size() && flusher_ != nullptr; ++i) {
+    auto logger = AccessLogger::compile(tcp.access_logs[i], cat(at, ".access_log[", i, "]"),
+                                        *flusher_, warnings);
+    if (!logger.ok()) return logger.status();
+    config->access_logs.push_back(*std::move(logger));
+  }
+  config->stats = stats_.scope<base::TcpCells>(cat("tcp.", stat_text(tcp.stat_prefix), "."));
+  config->idle_timeout_ns = std::min(tcp.idle_timeout.count(), kCentury);
+  config->max_connection_duration_ns = std::min(tcp.max_connection_duration.count(), kCentury);
+  return std::shared_ptr<const TcpConfig>(std::move(config));
 }
 
 absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> TablesBuilder::bind(

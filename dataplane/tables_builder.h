@@ -85,6 +85,8 @@ class TablesBuilder {
   std::shared_ptr<const RouteSlot> route_slot(std::string_view name);
   absl::StatusOr<std::shared_ptr<const HttpConfig>> compile_http(
       const ListenerValue& value, const base::Address& bound, std::vector<std::string>* warnings);
+  absl::StatusOr<std::shared_ptr<const TcpConfig>> compile_tcp(const ListenerValue& value,
+                                                               std::vector<std::string>* warnings);
   absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> bind(const ListenerValue& value);
   void touch_cluster(const ClusterPart& part);
   void sweep_routes();

@@ -92,6 +92,20 @@ struct HttpValue {
   std::vector<std::string> upgrades;
 };
 
+// A TCP relay: Envoy's tcp_proxy. Defaults are Envoy's.
+struct TcpValue {
+  struct Target {
+    std::string cluster;
+    uint32_t weight = 1;
+  };
+  std::string stat_prefix;
+  std::vector<Target> clusters;  // at least one; several share connections by weight
+  std::chrono::nanoseconds idle_timeout{3'600'000'000'000};  // 0: off
+  std::chrono::nanoseconds max_connection_duration{0};       // 0: off
+  uint32_t max_connect_attempts = 1;
+  std::vector<AccessLogValue> access_logs;
+};
+
 struct ListenerValue {
   std::string name;
   std::string version;
@@ -103,8 +117,10 @@ struct ListenerValue {
   uint32_t tcp_backlog = 128;
   uint32_t unix_mode = 0;
   uint32_t buffer_limit_bytes = 1024 * 1024;  // per_connection_buffer_limit_bytes
-  // One default chain with one HTTP connection manager; filter-chain matching is TLS' issue.
+  // One default chain with one filter; filter-chain matching is TLS' issue. The filter is the HTTP
+  // connection manager, or where `tcp` is set the TCP relay, and `http` is not read.
   HttpValue http;
+  std::optional<TcpValue> tcp;
   std::string source;
 };
 

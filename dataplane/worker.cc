@@ -5,6 +5,8 @@
 #include <ctime>
 #include <new>
 
+#include "dataplane/tcp_session.h"
+
 namespace sluice::dataplane {
 
 namespace {
@@ -144,10 +146,17 @@ void Worker::open_listener(const ListenerEntry& entry, const std::shared_ptr<Soc
   }
   listener->seen = true;
   listener->buffer_limit_bytes = entry.buffer_limit_bytes;
-  if (listener->config.get() == entry.http.get()) return;
-  listener->config = leases_.take(entry.http);
+  if (listener->config.get() == entry.http.get() && listener->tcp.get() == entry.tcp.get()) return;
   listener->cells = base::WorkerCells<base::ListenerCells>(entry.stats);
+  listener->config.reset();
+  listener->tcp.reset();
   // Sessions that are open go on counting into the cells that they began with.
+  if (entry.tcp != nullptr) {
+    listener->tcp = leases_.take(entry.tcp);
+    listener->tcp_cells = std::make_shared<base::WorkerCells<base::TcpCells>>(entry.tcp->stats);
+    return;
+  }
+  listener->config = leases_.take(entry.http);
   listener->http_cells = std::make_shared<base::WorkerCells<base::HttpCells>>(entry.http->stats);
 }
 
@@ -172,6 +181,7 @@ void Worker::drop_empty_listeners() noexcept {
 void Worker::on_accept(WorkerListener& listener, int fd, const sockaddr_storage& peer,
                        socklen_t length) noexcept {
   listener.cells->downstream_cx_total.add();
+  if (listener.tcp) return accept_tcp(listener, fd, base::Address::from_sockaddr(peer, length));
   if (!listener.config) {  // cannot be: a listener is opened with its configuration
     ::close(fd);
     return;
@@ -182,14 +192,29 @@ void Worker::on_accept(WorkerListener& listener, int fd, const sockaddr_storage&
     delete session;
     return;
   }
-  listener.sessions.push_back(*session);
-  ++listener.num_sessions;
-  ++num_sessions_;
-  listener.cells->downstream_cx_active.add();
+  session_opened(*session);
   base::HttpCells& cells = session->cells();
   cells.downstream_cx_total.add();
   cells.downstream_cx_active.add();
   if (draining_) session->drain();
+}
+
+void Worker::accept_tcp(WorkerListener& listener, int fd, const base::Address& peer) noexcept {
+  auto* session = new TcpSession(*this, listener, peer, next_id());
+  if (!session->start(fd)) {
+    delete session;
+    return;
+  }
+  session_opened(*session);
+  session->connect();
+}
+
+void Worker::session_opened(Session& session) noexcept {
+  WorkerListener& listener = session.listener();
+  listener.sessions.push_back(session);
+  ++listener.num_sessions;
+  ++num_sessions_;
+  listener.cells->downstream_cx_active.add();
 }
 
 void Worker::session_closed(Session& session) noexcept {

@@ -27,9 +27,12 @@ struct WorkerListener {
   Worker& worker;
   std::shared_ptr<SocketSet> sockets;
   std::unique_ptr<net::Acceptor> acceptor;  // null: draining
+  // One of the two, with its cells.
   base::Lease<HttpConfig> config;
+  base::Lease<TcpConfig> tcp;
   base::WorkerCells<base::ListenerCells> cells;
   std::shared_ptr<base::WorkerCells<base::HttpCells>> http_cells;
+  std::shared_ptr<base::WorkerCells<base::TcpCells>> tcp_cells;
   net::List sessions;
   uint32_t num_sessions = 0;
   uint32_t buffer_limit_bytes = 1024 * 1024;
@@ -132,6 +135,8 @@ class Worker {
   void hand_over_old_exchanges() noexcept;
   void on_accept(WorkerListener& listener, int fd, const sockaddr_storage& peer,
                  socklen_t length) noexcept;
+  void accept_tcp(WorkerListener& listener, int fd, const base::Address& peer) noexcept;
+  void session_opened(Session& session) noexcept;
   static void on_drained_version(void* self) noexcept;
 
   Options options_;

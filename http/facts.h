@@ -98,7 +98,9 @@ struct Facts {
     const auto own = static_cast<unsigned>(base::text_of(reason).flag);
     return (extra_flags | (uint32_t{1} << own)) & ~uint32_t{1};
   }
+  // Details of a response: a TCP relay, which has no request, has none.
   std::string_view details() const noexcept {
+    if (request == nullptr && response_code_details.empty()) return {};
     return response_code_details.empty() ? base::text_of(reason).details : response_code_details;
   }
 };

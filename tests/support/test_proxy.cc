@@ -71,6 +71,8 @@ TestProxy::TestProxy(Config config) {
   dataplane::ListenerValue& listener = listener_;
   listener.name = "in";
   listener.addresses = {*base::Address::ip("127.0.0.1", 0)};
+  listener.buffer_limit_bytes = config.buffer_limit_bytes;
+  listener.tcp = config.tcp;
   listener.http = config.http;
   listener.http.stat_prefix = "in";
   listener.http.inline_routes = routes;

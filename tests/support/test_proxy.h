@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,7 +57,9 @@ class TestProxy {
  public:
   struct Config {
     uint32_t workers = 1;
-    dataplane::HttpValue http;               // router filter added when there is none
+    dataplane::HttpValue http;  // router filter added when there is none
+    std::optional<dataplane::TcpValue> tcp = std::nullopt;  // a TCP relay instead
+    uint32_t buffer_limit_bytes = 1024 * 1024;
     std::vector<router::RouteValue> routes;  // in one virtual host for *
     std::vector<upstream::ClusterValue> clusters;
   };
