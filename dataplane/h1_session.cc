@@ -264,6 +264,7 @@ void H1Session::close(base::Reason reason) noexcept {
 }
 
 void H1Session::cut() noexcept {
+  stream_.flush();  // what came before is the client's, as far as it fits in the socket
   count_bytes();
   stream_.reset();
   keep_alive_ = false;

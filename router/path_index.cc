@@ -81,23 +81,24 @@ void RouteGroup::build(std::vector<uint32_t> indexes, const Route* routes) {
 uint32_t RouteGroup::first(const Route* routes, EvalContext& context,
                            uint32_t best) const noexcept {
   if (smallest_ >= best) return best;
-  const uint32_t* a = others_.data();
-  const uint32_t* const a_end = a + others_.size();
-  const uint32_t* b = nullptr;
-  const uint32_t* b_end = nullptr;
-  if (by_header_ != nullptr) {
-    const HeaderValue value = by_header_->source.read(context);
-    const Range* range = value.found ? by_header_->values.find(value.text) : nullptr;
-    if (range != nullptr) {
-      b = by_header_->indexes.data() + range->begin;
-      b_end = by_header_->indexes.data() + range->end;
+  const auto look_at = [&](const uint32_t* at, const uint32_t* end) {
+    for (; at != end && *at < best; ++at) {
+      if (holds(routes[*at], context)) {
+        best = *at;
+        return;
+      }
     }
+  };
+  if (by_header_ != nullptr) {
+    by_header_->source.any(context, [&](std::string_view value) {
+      if (const Range* range = by_header_->values.find(value)) {
+        const uint32_t* const indexes = by_header_->indexes.data();
+        look_at(indexes + range->begin, indexes + range->end);
+      }
+      return false;
+    });
   }
-  while (a != a_end || b != b_end) {
-    const uint32_t index = b == b_end || (a != a_end && *a < *b) ? *a++ : *b++;
-    if (index >= best) break;
-    if (holds(routes[index], context)) return index;
-  }
+  look_at(others_.data(), others_.data() + others_.size());
   return best;
 }
 

@@ -121,6 +121,61 @@ bool CompiledString::matches(std::string_view value, uint32_t worker) const noex
   return false;
 }
 
+namespace {
+
+// Envoy 1.40 keeps these of a request as one line, however many came (tests/parity asks it).
+bool is_one_line(http::HeaderId id, std::string_view name) {
+  using http::HeaderId;
+  if (id >= HeaderId::kXEnvoyInternal && id <= HeaderId::kXEnvoyOriginalHost) {
+    return id != HeaderId::kXEnvoyUpstreamServiceTime && id != HeaderId::kXEnvoyOverloaded &&
+           id != HeaderId::kXEnvoyRatelimited && id != HeaderId::kXEnvoyOriginalDstHost;
+  }
+  switch (id) {
+    case HeaderId::kConnection:
+    case HeaderId::kContentLength:
+    case HeaderId::kTransferEncoding:
+    case HeaderId::kUpgrade:
+    case HeaderId::kExpect:
+    case HeaderId::kTe:
+    case HeaderId::kKeepAlive:
+    case HeaderId::kProxyConnection:
+    case HeaderId::kContentType:
+    case HeaderId::kUserAgent:
+    case HeaderId::kAccept:
+    case HeaderId::kAcceptEncoding:
+    case HeaderId::kAuthorization:
+    case HeaderId::kVia:
+    case HeaderId::kOrigin:
+    case HeaderId::kReferer:
+    case HeaderId::kCacheControl:
+    case HeaderId::kContentEncoding:
+    case HeaderId::kXForwardedFor:
+    case HeaderId::kXForwardedProto:
+    case HeaderId::kXForwardedHost:
+    case HeaderId::kXForwardedPort:
+    case HeaderId::kXForwardedClientCert:
+    case HeaderId::kXRequestId:
+    case HeaderId::kXClientTraceId:
+    case HeaderId::kGrpcTimeout:
+      return true;
+    case HeaderId::kOther:
+      break;
+    default:
+      return false;
+  }
+  for (const std::string_view known :
+       {"access-control-request-headers", "access-control-request-method", "grpc-accept-encoding",
+        "if-match", "if-modified-since", "if-none-match", "pragma", "x-envoy-is-timeout-retry",
+        "x-envoy-original-url", "x-envoy-upstream-stream-duration-ms"}) {
+    if (name == known) return true;
+  }
+  return false;
+}
+
+HeaderValue pseudo(std::string_view text) noexcept { return {text, !text.empty()}; }
+
+}  // namespace
+
 HeaderSource HeaderSource::of(std::string_view name) {
   HeaderSource out;
   out.name = name;
@@ -136,30 +191,21 @@ HeaderSource HeaderSource::of(std::string_view name) {
     out.kind = Kind::kNothing;
   } else {
     out.id = http::header_id_of(name);
+    out.one_line = is_one_line(out.id, name);
   }
   return out;
 }
 
-namespace {
-
-HeaderValue pseudo(std::string_view text) noexcept { return {text, !text.empty()}; }
-
-// Joins the values of all lines of a field that has several.
-HeaderValue join(const HeaderSource& source, const http::Field* first,
-                 EvalContext& context) noexcept {
+HeaderValue HeaderSource::join(const http::Field* first, EvalContext& context) const noexcept {
   const http::FieldList& fields = context.head.fields;
-  const auto same = [&source](const http::Field& f) {
-    if (f.removed() || f.id != source.id) return false;
-    return f.id != http::HeaderId::kOther || f.name() == source.name;
-  };
-  size_t size = first->value().size();
-  const http::Field* second = nullptr;
-  for (const http::Field* f = first + 1; f != fields.end(); ++f) {
-    if (!same(*f)) continue;
-    if (second == nullptr) second = f;
+  size_t size = 0;
+  size_t num = 0;
+  for (const http::Field* f = first; f != fields.end(); ++f) {
+    if (!is(*f)) continue;
     size += 1 + f->value().size();
+    ++num;
   }
-  if (second == nullptr) return {first->value(), true};
+  if (num == 1) return {first->value(), true};
   if (size > context.scratch_size) {
     char* const grown =
         fields.arena() == nullptr ? nullptr : fields.arena()->chars(std::max<size_t>(size, 256));
@@ -169,15 +215,13 @@ HeaderValue join(const HeaderSource& source, const http::Field* first,
   }
   char* to = context.scratch;
   for (const http::Field* f = first; f != fields.end(); ++f) {
-    if (f != first && !same(*f)) continue;
-    if (f != first) *to++ = ',';
-    if (!f->value().empty()) std::memcpy(to, f->value().data(), f->value().size());
+    if (!is(*f) || f->value().empty()) continue;
+    if (to != context.scratch) *to++ = ',';
+    std::memcpy(to, f->value().data(), f->value().size());
     to += f->value().size();
   }
-  return {{context.scratch, size}, true};
+  return {{context.scratch, static_cast<size_t>(to - context.scratch)}, true};
 }
-
-}  // namespace
 
 HeaderValue HeaderSource::read(EvalContext& context) const noexcept {
   switch (kind) {
@@ -194,23 +238,26 @@ HeaderValue HeaderSource::read(EvalContext& context) const noexcept {
     case Kind::kField:
       break;
   }
-  const http::FieldList& fields = context.head.fields;
-  const http::Field* first =
-      id == http::HeaderId::kOther ? fields.find(std::string_view(name)) : fields.find(id);
-  if (first == nullptr) return {};
-  return join(*this, first, context);
+  const http::Field* field = first(context.head.fields);
+  return field == nullptr ? HeaderValue{} : join(field, context);
+}
+
+bool HeaderPredicate::matches(std::string_view value, uint32_t worker) const noexcept {
+  if (kind == HeaderMatch::Kind::kString) return string.matches(value, worker);
+  const std::optional<int64_t> number = parse_integer(value);
+  return number.has_value() && *number >= range_from && *number < range_to;
 }
 
 bool HeaderPredicate::holds(EvalContext& context) const noexcept {
-  const HeaderValue value = source.read(context);
-  if (kind == HeaderMatch::Kind::kPresent) return (value.found == present) != invert;
-  if (!value.found && !treat_missing_as_empty) return false;
-  bool match = false;
-  if (kind == HeaderMatch::Kind::kString) {
-    match = string.matches(value.text, context.worker);
-  } else {
-    const std::optional<int64_t> number = parse_integer(value.text);
-    match = number.has_value() && *number >= range_from && *number < range_to;
+  bool found = false;
+  bool match = source.any(context, [&](std::string_view value) {
+    found = true;
+    return kind == HeaderMatch::Kind::kPresent || matches(value, context.worker);
+  });
+  if (kind == HeaderMatch::Kind::kPresent) return (found == present) != invert;
+  if (!found) {
+    if (!treat_missing_as_empty) return false;
+    match = matches({}, context.worker);
   }
   return match != invert;
 }

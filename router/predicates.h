@@ -24,7 +24,7 @@ struct EvalContext {
   size_t scratch_size = 0;
 };
 
-// A header's value as predicates see it: several lines are joined with "," as Envoy does.
+// All of a header as one text: several lines are joined with ",".
 struct HeaderValue {
   std::string_view text;
   bool found = false;
@@ -40,16 +40,42 @@ struct CompiledString {
   bool matches(std::string_view value, uint32_t worker) const noexcept;
 };
 
-// Where a predicate's value comes from.
+// Where a predicate's values come from. A header that came in several lines has several, each
+// compared by itself, as in Envoy since 1.39; but those that Envoy keeps as one line (`one_line`)
+// have one, the lines that are not empty joined with ",".
 struct HeaderSource {
   enum class Kind : uint8_t { kField, kMethod, kPath, kAuthority, kScheme, kNothing };
   Kind kind = Kind::kField;
+  bool one_line = false;
   http::HeaderId id = http::HeaderId::kOther;
   std::string name;
 
   // `name` in lower case; "host" is ":authority", as in Envoy.
   static HeaderSource of(std::string_view name);
+  // Joined, whatever the name: to be shown, and for those of one line.
   HeaderValue read(EvalContext& context) const noexcept;
+  // fn(std::string_view) -> bool for each value in turn, until one says true.
+  template <typename Fn>
+  bool any(EvalContext& context, Fn&& fn) const noexcept {
+    if (kind != Kind::kField || one_line) {
+      const HeaderValue value = read(context);
+      return value.found && fn(value.text);
+    }
+    const http::FieldList& fields = context.head.fields;
+    for (const http::Field* f = first(fields); f != nullptr && f != fields.end(); ++f) {
+      if (is(*f) && fn(f->value())) return true;
+    }
+    return false;
+  }
+
+ private:
+  const http::Field* first(const http::FieldList& fields) const noexcept {
+    return id == http::HeaderId::kOther ? fields.find(std::string_view(name)) : fields.find(id);
+  }
+  bool is(const http::Field& f) const noexcept {
+    return !f.removed() && f.id == id && (id != http::HeaderId::kOther || f.name() == name);
+  }
+  HeaderValue join(const http::Field* first, EvalContext& context) const noexcept;
 };
 
 struct HeaderPredicate {
@@ -62,9 +88,13 @@ struct HeaderPredicate {
   int64_t range_to = 0;
   CompiledString string;
 
-  // Envoy's rules: a missing header matches nothing, inverted or not, unless it is a matter of
-  // presence or treat_missing_as_empty is set.
+  // Envoy's rules: one value that matches is enough, and inverted none may. A missing header
+  // matches nothing, inverted or not, unless it is a matter of presence or treat_missing_as_empty
+  // is set.
   bool holds(EvalContext& context) const noexcept;
+
+ private:
+  bool matches(std::string_view value, uint32_t worker) const noexcept;
 };
 
 struct QueryPredicate {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <regex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -166,38 +167,91 @@ class LinearRouter {
     }
   }
 
-  static std::optional<std::string> header(const std::string& name, const LinearRequest& request) {
+  // Envoy keeps some headers as one line; of the others each line is a value of its own.
+  static bool is_one_line(const std::string& name) {
+    static const std::set<std::string> kNames = {"accept",
+                                                 "accept-encoding",
+                                                 "access-control-request-headers",
+                                                 "access-control-request-method",
+                                                 "authorization",
+                                                 "cache-control",
+                                                 "connection",
+                                                 "content-encoding",
+                                                 "content-length",
+                                                 "content-type",
+                                                 "expect",
+                                                 "grpc-accept-encoding",
+                                                 "grpc-timeout",
+                                                 "if-match",
+                                                 "if-modified-since",
+                                                 "if-none-match",
+                                                 "keep-alive",
+                                                 "origin",
+                                                 "pragma",
+                                                 "proxy-connection",
+                                                 "referer",
+                                                 "te",
+                                                 "transfer-encoding",
+                                                 "upgrade",
+                                                 "user-agent",
+                                                 "via",
+                                                 "x-client-trace-id",
+                                                 "x-envoy-attempt-count",
+                                                 "x-envoy-decorator-operation",
+                                                 "x-envoy-downstream-service-cluster",
+                                                 "x-envoy-downstream-service-node",
+                                                 "x-envoy-external-address",
+                                                 "x-envoy-is-timeout-retry",
+                                                 "x-envoy-original-host",
+                                                 "x-envoy-original-path",
+                                                 "x-forwarded-client-cert",
+                                                 "x-forwarded-for",
+                                                 "x-forwarded-host",
+                                                 "x-forwarded-port",
+                                                 "x-forwarded-proto",
+                                                 "x-request-id"};
+    return kNames.count(name) != 0;
+  }
+
+  static std::vector<std::string> values(const std::string& name, const LinearRequest& request) {
     const auto unless_empty = [](const std::string& text) {
-      return text.empty() ? std::nullopt : std::optional<std::string>(text);
+      return text.empty() ? std::vector<std::string>() : std::vector<std::string>{text};
     };
     if (name == ":method") return unless_empty(request.method);
     if (name == ":path") return unless_empty(request.path);
     if (name == ":authority" || name == "host") return unless_empty(request.authority);
     if (name == ":scheme") return unless_empty(request.scheme);
-    std::optional<std::string> joined;
+    std::vector<std::string> lines;
     for (const auto& [its_name, value] : request.headers) {
-      if (its_name != name) continue;
-      joined = joined.has_value() ? *joined + "," + value : value;
+      if (its_name == name) lines.push_back(value);
     }
-    return joined;
+    if (lines.empty() || !is_one_line(name)) return lines;
+    std::string joined;
+    for (const std::string& line : lines) {
+      if (!line.empty()) joined += joined.empty() ? line : "," + line;
+    }
+    return {joined};
+  }
+
+  static bool value_matches(const router::HeaderMatch& match, const std::string& text) {
+    if (match.kind == router::HeaderMatch::Kind::kString) return string_matches(match.string, text);
+    if (text.empty() || text.find_first_not_of("-0123456789") != std::string::npos) return false;
+    const int64_t number = std::stoll(text);
+    return number >= match.range_from && number < match.range_to;
   }
 
   static bool header_matches(const router::HeaderMatch& match, const LinearRequest& request) {
-    using Kind = router::HeaderMatch::Kind;
-    const std::optional<std::string> value = header(match.name, request);
-    if (match.kind == Kind::kPresent) {
-      return match.invert ? value.has_value() != match.present : value.has_value() == match.present;
+    std::vector<std::string> all = values(match.name, request);
+    if (match.kind == router::HeaderMatch::Kind::kPresent) {
+      return (!all.empty() == match.present) != match.invert;
     }
-    if (!value.has_value() && !match.treat_missing_as_empty) return false;
-    const std::string text = value.value_or("");
-    bool result = false;
-    if (match.kind == Kind::kString) {
-      result = string_matches(match.string, text);
-    } else if (!text.empty() && text.find_first_not_of("-0123456789") == std::string::npos) {
-      const int64_t number = std::stoll(text);
-      result = number >= match.range_from && number < match.range_to;
+    if (all.empty()) {
+      if (!match.treat_missing_as_empty) return false;
+      all = {""};
     }
-    return match.invert ? !result : result;
+    bool any = false;
+    for (const std::string& value : all) any = any || value_matches(match, value);
+    return any != match.invert;
   }
 
   static bool query_matches(const router::QueryMatch& match, const std::string& path) {

@@ -47,6 +47,11 @@ ANSWERS = {
     "no_tunnel": {"bytes": b"HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n"},
 }
 
+# Headers that Envoy keeps as one line, and others.
+LINES = ["accept", "accept-encoding", "authorization", "cache-control", "content-type", "grpc-timeout",
+         "if-none-match", "origin", "pragma", "referer", "user-agent", "via",
+         "accept-language", "cookie", "etag", "forwarded", "traceparent", "tracestate", "x-any"]
+
 LOG_FIELDS = [
     ("method", "%REQ(:METHOD)%"), ("path", "%REQ(:PATH)%"),
     ("original_path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"), ("authority", "%REQ(:AUTHORITY)%"),
@@ -157,11 +162,13 @@ ROUTES = [
     when("/match/authority", headers=[{"name": ":authority", **exact("m.example")}]),
     when("/match/query", query_parameters=[{"name": "q", **exact("1")}]),
     when("/match/query-present", query_parameters=[{"name": "q", "present_match": True}]),
+    *(when(f"/match/lines/{name}", headers=[{"name": name, **exact("1,2")}]) for name in LINES),
     when("/match/", headers=[{"name": "x-never", **exact("never")}]),
     prefix("/match", direct_response={"status": 410, "body": {"inline_string": "no match"}}),
     {"match": {"prefix": "/Case", "case_sensitive": False}, "name": "case", "route": to()},
     prefix("/timeout", route=to(timeout="0.2s")),
     prefix("/idle", route=to(timeout="0s", idle_timeout="0.2s")),
+    prefix("/longest", route=to(timeout="0s", max_stream_duration={"max_stream_duration": "0.2s"})),
     prefix("/refused", route=to("refused")),
     prefix("/empty", route=to("empty")),
     prefix("/unknown-cluster", route={"cluster_header": "x-cluster"}),
@@ -374,8 +381,15 @@ case("unknown cluster with its own status", "plain", get("/unknown-404", "x-clus
 
 # Upstream.
 case("timeout", "plain", get("/timeout", "x-answer: never"))
+for name in LINES:
+    case(f"match lines: {name}", "plain", get(f"/match/lines/{name}", f"{name}: 1", f"{name}: 2"))
 case("route idle timeout", "plain", get("/idle", "x-answer: never"))
 case("stream idle timeout", "idle", get("/o", "x-answer: never"))
+case("stream idle timeout, unfinished", "idle",
+     get("/o", "x-answer: never", "content-length: 9", method="POST") + "abc")
+case("longest duration", "plain", get("/longest", "x-answer: never"))
+case("longest duration, unfinished", "plain",
+     get("/longest", "x-answer: never", "content-length: 9", method="POST") + "abc")
 case("refused", "plain", get("/refused"))
 case("refused, with a body", "plain", get("/refused", method="POST", body="abc"))
 case("no endpoints", "plain", get("/empty"))

@@ -112,19 +112,50 @@ TEST_F(RouteTableTest, MethodsTellRoutesApart) {
   EXPECT_EQ(cluster_for({.method = "POST", .path = "/a"}), "c");
 }
 
-TEST_F(RouteTableTest, LinesOfOneHeaderAreJoinedByCommas) {
-  load({with(prefix("/", "a"), header_is("k", "1,2"))});
+TEST_F(RouteTableTest, OneOfTheLinesOfAHeaderIsEnough) {
+  load(
+      {with(prefix("/", "a"), header_is("k", "2")), with(prefix("/", "b"), header_is("k", "1,2"))});
   EXPECT_EQ(cluster_for({.headers = {{"k", "1"}, {"other", "x"}, {"k", "2"}}}), "a");
-  EXPECT_EQ(cluster_for({.headers = {{"k", "1"}}}), "-");
+  EXPECT_EQ(cluster_for({.headers = {{"k", "1"}, {"k", "3"}}}), "-");
+  EXPECT_EQ(cluster_for({.headers = {{"k", "3"}, {"k", "1,2"}}}), "b");
+}
+
+TEST_F(RouteTableTest, InvertedNoneOfTheLinesMayMatch) {
+  HeaderMatch not_one = header_is("k", "1");
+  not_one.invert = true;
+  load({with(prefix("/", "a"), not_one)});
+  EXPECT_EQ(cluster_for({.headers = {{"k", "2"}, {"k", "3"}}}), "a");
+  EXPECT_EQ(cluster_for({.headers = {{"k", "2"}, {"k", "1"}}}), "-");
+}
+
+// Routes that only a header tells apart are found by a hash of its value; each line is looked up,
+// and the first route in list order wins, whichever line it was for.
+TEST_F(RouteTableTest, EachLineIsLookedUpAmongManyRoutesOfOneHeader) {
+  std::vector<RouteValue> routes;
+  for (int i = 0; i < 40; ++i) {
+    const std::string n = std::to_string(i);
+    routes.push_back(with(prefix("/", i == 7 ? "a" : i == 39 ? "b" : "c"), header_is("k", n)));
+  }
+  load(routes);
+  EXPECT_EQ(cluster_for({.headers = {{"k", "30"}, {"k", "7"}}}), "a");
+  EXPECT_EQ(cluster_for({.headers = {{"k", "7"}, {"k", "30"}}}), "a");
+  EXPECT_EQ(cluster_for({.headers = {{"k", "x"}, {"k", "39"}}}), "b");
+}
+
+TEST_F(RouteTableTest, SomeHeadersAreOneLineHoweverManyCame) {
+  load({with(prefix("/", "a"), header_is("accept", "1,2"))});
+  EXPECT_EQ(cluster_for({.headers = {{"accept", "1"}, {"other", "x"}, {"accept", "2"}}}), "a");
+  EXPECT_EQ(cluster_for({.headers = {{"accept", ""}, {"accept", "1,2"}}}), "a");
+  EXPECT_EQ(cluster_for({.headers = {{"accept", "1"}}}), "-");
 }
 
 TEST_F(RouteTableTest, JoinedValueMayBeLong) {
-  HeaderMatch ends = header_is("k", "z");
+  HeaderMatch ends = header_is("accept", "z");
   ends.string.kind = StringMatch::Kind::kSuffix;
   load({with(prefix("/", "a"), ends)});
   const std::string big(3000, 'x');
-  EXPECT_EQ(cluster_for({.headers = {{"k", big}, {"k", big + "z"}}}), "a");
-  EXPECT_EQ(cluster_for({.headers = {{"k", big + "z"}, {"k", big}}}), "-");
+  EXPECT_EQ(cluster_for({.headers = {{"accept", big}, {"accept", big + "z"}}}), "a");
+  EXPECT_EQ(cluster_for({.headers = {{"accept", big + "z"}, {"accept", big}}}), "-");
 }
 
 TEST_F(RouteTableTest, RegexMatchesTheWholePathWithoutQuery) {
