@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""wrk and h2load through a configuration from ADS that changes all the while: no request fails.
+
+    tests/e2e/load_test.py [SECONDS]     of each; 4 in the tests, 300 for some ten million requests
+
+Each push moves routes to the other cluster or endpoints to the other origin; one in ten is bad and
+refused by name.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import harness
+from harness import get, until
+
+harness.need("sluice", "mock-cp", "origin")
+SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 4
+CONNECTIONS = 32
+TOOLS = [tool for tool in ("wrk", "h2load") if shutil.which(tool)]
+if not TOOLS:
+    print("skipped: neither wrk nor h2load here; scripts/setup installs them")
+    sys.exit(77)
+
+
+def run(tool, port):
+    """Answers and failures."""
+    url = f"http://127.0.0.1:{port}/bytes/128"
+    command = {"wrk": ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--timeout", "20s", url],
+               "h2load": ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"-D{SECONDS}", url]}[tool]
+    out = subprocess.run(command, capture_output=True, text=True, check=True,
+                         timeout=SECONDS + 60).stdout
+    if tool == "wrk":
+        bad = re.findall(r"Non-2xx or 3xx responses: (\d+)", out)
+        bad += re.findall(r"(?:connect|read|write|timeout) (\d+)", out)
+        return int(re.search(r"(\d+) requests in", out).group(1)), sum(map(int, bad))
+    failed, errored, timed_out = map(int, re.search(
+        r"(\d+) failed, (\d+) errored, (\d+) timeout", out).groups())
+    good, *bad = map(int, re.search(
+        r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out).groups())
+    return good, failed + errored + timed_out + sum(bad)
+
+
+class Pushes(threading.Thread):
+    """Changes the configuration until it is told to stop, each time when the last is in effect."""
+
+    def __init__(self, site, ports, port, mock):
+        super().__init__()
+        self.site, self.ports, self.port, self.mock = site, ports, port, mock
+        self.cluster, self.swapped, self.good, self.bad, self.error = 0, 0, 0, 0, None
+        self.stopping = threading.Event()
+
+    def put_endpoints(self):
+        self.site.resource("endpoints.yaml", "endpoints:\n" + "".join(
+            f"- {harness.load_assignment(f'c{i}', self.ports[i ^ self.swapped])}" for i in (0, 1)))
+
+    def put_routes(self, text=None):
+        self.site.resource("routes.yaml", "routes:\n- " +
+                           (text or harness.route_config("r", f"c{self.cluster}")))
+
+    def served_as_wanted(self):
+        wanted = "ab"[self.cluster ^ self.swapped]
+        return get(self.port, "/").headers["x-origin"] == wanted
+
+    def push(self, number):
+        if number % 10 == 9:
+            self.put_routes("{ name: r, virtual_hosts: [ { name: x, domains: [d, d] } ] }\n")
+            self.bad += 1
+            until("the bad routes are refused",
+                  lambda: self.mock.said().count("NACK RDS") >= self.bad)
+            return
+        if number % 2:
+            self.cluster ^= 1
+            self.put_routes()
+        else:
+            self.swapped ^= 1
+            self.put_endpoints()
+        until(f"push {number} is in effect", self.served_as_wanted)
+        self.good += 1
+
+    def run(self):
+        try:
+            number = 0
+            while not self.stopping.is_set():
+                self.push(number)
+                number += 1
+        except Exception as error:  # told by the main thread
+            self.error = error
+
+    def end(self):
+        self.stopping.set()
+        self.join()
+        if self.error:
+            raise self.error
+
+
+with harness.Site() as site:
+    origins = [site.origin("a"), site.origin("b")]
+    control, port = harness.free_port(), harness.free_port()
+    site.resource("clusters.yaml", "clusters:\n" + "".join(
+        f"- {harness.eds_cluster(c)}" for c in ("c0", "c1")))
+    site.resource("listeners.yaml",
+                  f"listeners:\n- {harness.listener('in', port, harness.rds('r'))}")
+    mock = site.control_plane(control)
+    pushes = Pushes(site, origins, port, mock)
+    pushes.put_endpoints()
+    pushes.put_routes()
+    sluice = site.sluice(harness.ads_bootstrap(control))
+    until("the listener accepts", lambda: harness.accepts(port))
+    until("the origin answers", lambda: get(port, "/").status == 200)
+
+    results = {}
+    pushes.start()
+    try:
+        for tool in TOOLS:
+            results[tool] = run(tool, port)
+    finally:
+        pushes.end()
+    for tool, (answers, failed) in results.items():
+        assert answers > 100 and failed == 0, f"{tool}: {failed} of {answers} failed"
+    assert pushes.good > 0
+    assert sluice.end() == 0
+
+print("; ".join(f"{tool}: {answers} answers, {failed} failed"
+                for tool, (answers, failed) in results.items()) +
+      f"; {pushes.good} pushes in effect meanwhile, {pushes.bad} bad ones refused")
