@@ -78,7 +78,7 @@ constexpr ReasonText kTexts[] = {
 
     {"downstream_gone", 0, F::kDC, "downstream_remote_disconnect", "", "the client closed before the response was complete"},
     {"downstream_write_failed", 0, F::kDC, "downstream_local_disconnect", "", "writing to the client failed"},
-    {"relay_client_reset", 0, F::kDR, "", "", "the client reset its connection; the endpoint's was reset too"},
+    {"relay_client_reset", 0, F::kNone, "", "", "the client reset its connection; the endpoint's was reset too"},
     {"relay_upstream_reset", 0, F::kUR, "", "", "the endpoint reset its connection; the client's was reset too"},
     {"draining", 0, F::kNone, "", "", "the listener is draining"},
     {"internal", 500, F::kNone, "internal_error", "", "an invariant of the proxy was broken; this exchange was ended and counted"},

@@ -64,10 +64,10 @@ bool TcpSession::start(int fd) noexcept {
 // ---- To an endpoint.
 
 void TcpSession::connect() noexcept {
-  ++attempts_;
   phase_ = Phase::kConnecting;
   attempt_at_ = worker_.loop().now();
   const Reason refused = upstream_.connect(*config_);
+  if (upstream_.host() != nullptr) ++attempts_;
   if (refused == Reason::kNone) return arm();
   if (refused == Reason::kUpstreamConnectFailed) return attempt_failed(refused);
   if (base::text_of(refused).flag == base::ResponseFlag::kNC) cells().downstream_cx_no_route.add();

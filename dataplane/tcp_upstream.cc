@@ -21,10 +21,11 @@ Reason TcpUpstream::connect(const TcpConfig& config) noexcept {
 Reason TcpUpstream::choose(const TcpConfig& config, const UpstreamHost* failed) noexcept {
   constexpr int kMostPicks = 4;
   const TcpConfig::Target& target = config.target(worker_.random().next());
-  cluster_name_ = target.cluster.name();
+  cluster_name_ = {};
   const upstream::ClusterEntry& entry = worker_.tables()->clusters.at(target.cluster.id());
   if (entry.cluster == nullptr) return Reason::kClusterNotFound;
   if (entry.endpoints == nullptr) return Reason::kClusterWarming;
+  cluster_name_ = target.cluster.name();
   cluster_ = &worker_.cluster(entry);
   cluster_->add_user();
   base::ClusterCells& cells = cluster_->cells();

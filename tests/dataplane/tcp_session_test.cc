@@ -507,7 +507,7 @@ TEST(TcpSession, WritesItsLineWhenItIsOver) {
                       "0 - - 0 0 c ", host,
                       " - connection_idle_timeout tcp_session_idle_timeout 1 -\n",  //
                       "0 UF,URX - 0 0 c 127.0.0.1:", dead, " - upstream_connect_failed - 1 -\n",
-                      "0 NC - 0 0 c - - cluster_not_found - 1 -\n"));
+                      "0 NC - 0 0 - - - cluster_not_found - 0 -\n"));
   ::unlink(path.c_str());
 }
 
