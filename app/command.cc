@@ -89,6 +89,10 @@ int chains(const xds::Flags& flags) {
   if (!bootstrap.ok()) return fail(kBadConfiguration, bootstrap.status());
   print(stdout, "\nlisteners of the bootstrap:");
   for (const auto& listener : bootstrap->listeners) {
+    if (listener.value.tcp) {
+      print(stdout, base::cat("  ", listener.value.name, ": tcp_proxy"));
+      continue;
+    }
     const auto chain = filters::FilterChain::compile(
         listener.value.http.filters, base::cat("listeners[\"", listener.value.name, "\"]"));
     if (!chain.ok()) return fail(kBadConfiguration, chain.status());

@@ -1,5 +1,6 @@
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "xds/decode_http.h"
+#include "xds/decode_tcp.h"
 
 namespace sluice::xds {
 namespace {
@@ -41,12 +42,19 @@ void decode_socket(const listener::Listener& in, ListenerValue* out) {
 absl::Status decode_network_filter(const Context& context, const Path& at,
                                    const listener::Filter& in, ListenerValue* out) {
   using Hcm = hcm::HttpConnectionManager;
+  using Tcp = tcp_proxy::TcpProxy;
   const Path config(at, "typed_config");
   const std::string type = context.type_of(in.typed_config());
+  if (type == Tcp::descriptor()->full_name()) {
+    auto relay = context.unpack_as<Tcp>(in.typed_config(), config);
+    if (!relay.ok()) return relay.status();
+    return decode_tcp(context, Context::inside(in.typed_config(), config), *relay,
+                      &out->tcp.emplace());
+  }
   if (type != Hcm::descriptor()->full_name()) {
     return context.error(config, "this network filter is not supported yet: \"",
                          type.empty() ? in.name() : type, "\"; use ",
-                         Hcm::descriptor()->full_name());
+                         Hcm::descriptor()->full_name(), " or ", Tcp::descriptor()->full_name());
   }
   auto manager = context.unpack_as<Hcm>(in.typed_config(), config);
   if (!manager.ok()) return manager.status();
@@ -62,8 +70,8 @@ absl::Status decode_chain(const Context& context, const Path& at, const listener
   }
   if (in.filters_size() != 1) {
     return context.error(Path(at, "filters"),
-                         "exactly one filter, the HTTP connection manager, is supported yet; "
-                         "there are ",
+                         "exactly one filter, the HTTP connection manager or the TCP proxy, is "
+                         "supported yet; there are ",
                          in.filters_size());
   }
   return decode_network_filter(context, Path(at, "filters", 0), in.filters(0), out);

@@ -87,6 +87,24 @@ allow_custom_methods: any method that is a token is let through
 )",
        "override_stream_error_on_invalid_http_message send_fully_qualified_url"},
 
+      {"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+       "stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts "
+       "max_downstream_connection_duration",
+       R"(
+metadata_match: clusters with subsets, which read it, are refused
+hash_policy: balancers that hash, which read it, are refused
+downstream_idle_timeout: Envoy does not read it either; idle_timeout counts
+upstream_idle_timeout: Envoy does not read it either; idle_timeout counts
+access_log_flush_interval: connections are logged when they end
+flush_access_log_on_connected: connections are logged when they end
+access_log_options: connections are logged when they end
+)"},
+      {"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster", "clusters"},
+      {"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
+       "name weight", R"(
+metadata_match: clusters with subsets, which read it, are refused
+)"},
+
       {"envoy.extensions.filters.http.router.v3.Router", "dynamic_stats suppress_envoy_headers",
        R"(
 start_child_span: no spans are made yet

@@ -270,7 +270,8 @@ TEST(DecodeListener, RefusesWithPathAndRemedy) {
        "envoy.filters.network.echo}]}]}",
        "filter_chains[0].filters[0].typed_config: this network filter is not supported yet: "
        "\"envoy.filters.network.echo\"; use envoy.extensions.filters.network."
-       "http_connection_manager.v3.HttpConnectionManager"},
+       "http_connection_manager.v3.HttpConnectionManager or "
+       "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"},
       {R"({name: in, address: {pipe: {path: /a}}, filter_chains: [{transport_socket: {name: tls,
        typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext}}}]})",
        "filter_chains[0].transport_socket.typed_config: TLS is not supported yet: "
