@@ -2,6 +2,7 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
@@ -16,6 +17,7 @@ namespace sluice::xds {
 namespace {
 
 constexpr std::chrono::seconds kShutdownWait{2};
+constexpr size_t kQuotaSlackBytes = size_t{64} << 20;  // what is under way beside one message
 
 // Counts the calls that gRPC still holds, for the transport's destructor. Calls keep it alive.
 class Calls {
@@ -174,6 +176,12 @@ int millis(std::chrono::milliseconds value) {
 grpc::ChannelArguments arguments_of(const GrpcTarget& target) {
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(-1);
+  // gRPC compares with its limit when a message is whole. The quota ends a stream before that.
+  grpc::ResourceQuota quota("xds");
+  quota.Resize(target.max_message_bytes + kQuotaSlackBytes);
+  args.SetResourceQuota(quota);
+  // A few bytes may be many when they are unpacked, and that has no limit at all.
+  args.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1u << GRPC_COMPRESS_NONE);
   args.SetMaxSendMessageSize(-1);
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);

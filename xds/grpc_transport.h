@@ -34,9 +34,10 @@ struct GrpcTarget {
 // thread is made here. One message at a time in each direction, so gRPC's flow control holds a
 // server back that we do not read from; pings are answered all the same. gRPC's limit of 4 MiB
 // on received messages is replaced by max_message_bytes; a bigger message ends the stream with
-// RESOURCE_EXHAUSTED and both sizes. No proxy from the environment, no retries, no service config.
-// Streams are destroyed before the transport, whose destructor waits for gRPC to let
-// go of them, two seconds at most.
+// RESOURCE_EXHAUSTED and both sizes, and one that is far bigger while it comes, so that memory is
+// bounded. Compressed messages are refused. No proxy from the environment, no retries, no service
+// config. Streams are destroyed before the transport, whose destructor waits for gRPC to let go of
+// them, two seconds at most.
 class GrpcTransport final : public Transport {
  public:
   // `executor` outlives the transport.

@@ -178,8 +178,20 @@ TEST_F(XdsOverGrpc, AResponseAboveTheLimitEndsTheStreamAndSaysWhy) {
   EXPECT_TRUE(sink.updates.empty());
 }
 
+// 20 MB of the same are 20 kB under way: no limit but this one holds before they are unpacked.
+TEST_F(XdsOverGrpc, ACompressedResponseIsRefused) {
+  ScriptedControlPlane cp(0, {.reads = true, .compresses = true});
+  connect(cp);
+  client->subscribe_all(kC);
+  next(cp);
+  cp.send(response(kC, "1", "n1", {resource(kC, "a", std::string(20'000'000, 'x'))}));
+  ASSERT_TRUE(main.run_until([&] { return client->control_plane().streams_closed == 1; }));
+  EXPECT_THAT(client->control_plane().last_error, HasSubstr("gzip"));
+  EXPECT_TRUE(sink.updates.empty());
+}
+
 TEST_F(XdsOverGrpc, AHungServerDelaysNothingOfOurs) {
-  ScriptedControlPlane cp(0, {.reads = false});
+  ScriptedControlPlane cp(0, {.reads = false, .compresses = false});
   connect(cp);
   client->subscribe_all(kC);
   ASSERT_TRUE(main.run_until([&] { return cp.num_opened() == 1; }));

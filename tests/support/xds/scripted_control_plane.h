@@ -32,6 +32,7 @@ class ScriptedControlPlane final : private grpc::CallbackGenericService {
  public:
   struct Script {
     bool reads = true;  // false: a server that hangs
+    bool compresses = false;
   };
 
   explicit ScriptedControlPlane(int port = 0) : ScriptedControlPlane(port, Script()) {}
@@ -161,6 +162,7 @@ class ScriptedControlPlane final : private grpc::CallbackGenericService {
       metadata_.emplace(std::string(name.data(), name.size()),
                         std::string(value.data(), value.size()));
     }
+    if (script_.compresses) context->set_compression_algorithm(GRPC_COMPRESS_GZIP);
     ++opened_;
     return stream_ = new End(*this);
   }
