@@ -98,10 +98,10 @@ def static_bootstrap(listeners=(), clusters=()):
     return text + ("".join(f"  - {x}" for x in clusters) if clusters else "  []\n")
 
 
-def ads_bootstrap(control_port):
+def ads_bootstrap(control_port, http2_options=""):
     http2 = (f'typed_extension_protocol_options: {{ envoy.extensions.upstreams.http.v3.'
              f'HttpProtocolOptions: {{ "@type": "{HTTP_OPTIONS}", explicit_http_config: '
-             f'{{ http2_protocol_options: {{}} }} }} }},')
+             f'{{ http2_protocol_options: {{ {http2_options} }} }} }} }},')
     return f"""node: {{ id: test, cluster: test }}
 dynamic_resources:
   ads_config:
@@ -186,10 +186,9 @@ class Site:
         """Puts a file into the control plane's folder by a rename, so that it is whole."""
         self.file(name, text).rename(self.resources / name)
 
-    def control_plane(self, port):
-        program = self.start("mock-cp", BIN / "mock-cp", "--listen", f"127.0.0.1:{port}",
-                             "--resources", self.resources)
-        return program
+    def control_plane(self, port, *flags):
+        return self.start("mock-cp", BIN / "mock-cp", "--listen", f"127.0.0.1:{port}",
+                          "--resources", self.resources, *flags)
 
     def sluice(self, bootstrap, *flags):
         config = self.file("bootstrap.yaml", bootstrap)

@@ -95,6 +95,12 @@ std::string bad_resource(std::string_view type_url) {
 }
 
 std::string named_resource(std::string_view type_url, const std::string& name) {
+  if (short_name(type_url) == "CDS") {
+    envoy::config::cluster::v3::Cluster cluster;
+    cluster.set_name(name);
+    cluster.mutable_load_assignment()->set_cluster_name(name);
+    return cluster.SerializeAsString();
+  }
   const std::string full(type_url.substr(type_url.rfind('/') + 1));
   const auto* type =
       google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(full);

@@ -80,7 +80,7 @@ class FaultList {
 // Changes what the response says, where the fault is about that: corrupt, oversize, empty, bad,
 // wrong content and wrong type.
 void distort(const Fault& fault, Push* push);
-// Adds resources with names of their own, valid where an empty resource of that type is.
+// Adds resources with names of their own; clusters are valid, others where an empty one is.
 void add_resources(size_t number, std::string_view prefix, Push* push);
 
 }  // namespace sluice::mock_cp
