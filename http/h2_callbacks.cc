@@ -29,6 +29,7 @@ struct H2Callbacks {
   static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Codec& codec = codec_of(user);
     const int32_t id = frame->hd.stream_id;
+    codec.touched_ = true;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
       codec.begin_block(stream_of(session, id));
       return 0;
@@ -57,6 +58,7 @@ struct H2Callbacks {
   static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Codec& codec = codec_of(user);
     Event& event = *codec.event_;
+    codec.touched_ = true;
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS:
         if (H2Stream* const stream = std::exchange(codec.receiving_, nullptr)) {
@@ -95,6 +97,7 @@ struct H2Callbacks {
 
   static int on_invalid_frame(nghttp2_session*, const nghttp2_frame*, int error, void* user) {
     H2Codec& codec = codec_of(user);
+    codec.touched_ = true;
     if (error == NGHTTP2_ERR_HTTP_HEADER || error == NGHTTP2_ERR_HTTP_MESSAGING) {
       codec.cells_.rx_messaging_error.add();
     } else if (error == NGHTTP2_ERR_REFUSED_STREAM) {
@@ -107,6 +110,7 @@ struct H2Callbacks {
                      size_t size, void* user) {
     H2Codec& codec = codec_of(user);
     const auto bytes = static_cast<uint32_t>(size);
+    codec.touched_ = true;
     codec.arrived_ += bytes;
     if (H2Stream* const stream = stream_of(session, id)) {
       codec.event_->kind = Event::Kind::kData;
@@ -179,6 +183,7 @@ struct H2Callbacks {
       case NGHTTP2_RST_STREAM:
         control = true;
         codec.cells_.tx_reset.add();
+        codec.remember_reset(frame->hd.stream_id);
         if (codec.role_ == Role::kServer && is_peers_fault(frame->rst_stream.error_code)) {
           codec.breach_ = std::max(codec.breach_, codec.limits_.on_reset(codec.now_));
         }

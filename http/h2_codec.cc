@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "http/h2_library.h"
@@ -158,6 +159,7 @@ uint32_t H2Codec::take_header(const char* data, uint32_t size) noexcept {
   header_size_ = 0;
   header_counted_ = false;
   num_watched_ = 0;
+  touched_ = false;
   if (payload != 0 && !watch_payload(data + n, payload)) return 0;
   if (in_one_piece) {
     give(data, n + payload, payload);
@@ -268,6 +270,25 @@ void H2Codec::end_of_frame() noexcept {
   } else if (frame_.is(Type::kSettings)) {
     settled_ = true;
   }
+  // RFC 9113 5.1: what the peer itself ended, or passed over, it may not go on with.
+  const bool of_stream = frame_.is(Type::kHeaders) || frame_.is(Type::kData);
+  if (of_stream && !touched_ && role_ == Role::kServer && !may_still_come(frame_.stream_id)) {
+    die(H2Error::kStreamClosed, "a frame for a stream that its sender closed", false);
+  }
+}
+
+void H2Codec::remember_reset(int32_t id) noexcept {
+  int32_t& slot = reset_ids_[num_reset_ids_++ % kMaxResetIds];
+  forgiven_ = std::max(forgiven_, slot);
+  slot = id;
+}
+
+// May the peer have sent this before it knew that the stream is closed?
+bool H2Codec::may_still_come(int32_t id) const noexcept {
+  if (last_id_sent_ || id <= forgiven_ || nghttp2_session_find_stream(session_, id) != nullptr) {
+    return true;
+  }
+  return std::find(std::begin(reset_ids_), std::end(reset_ids_), id) != std::end(reset_ids_);
 }
 
 void H2Codec::open(H2Stream* stream, RequestHead* head, base::Arena* arena) noexcept {

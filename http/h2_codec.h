@@ -318,6 +318,8 @@ class H2Codec {
   bool join_cookies(H2Stream* stream) noexcept;
   void reject(H2Stream* stream, H2Error code) noexcept;
   // Streams.
+  void remember_reset(int32_t id) noexcept;
+  bool may_still_come(int32_t id) const noexcept;
   void attach(H2Stream* stream, base::Arena* arena) noexcept;
   void detach(H2Stream* stream) noexcept;
   void close(H2Stream* stream, H2Error error, bool by_peer) noexcept;
@@ -365,8 +367,15 @@ class H2Codec {
   bool in_head_ = false;  // CONTINUATION follows
   bool settled_ = false;  // the peer's first SETTINGS came
   bool closed_by_goaway_ = false;
+  bool touched_ = false;  // nghttp2 took the frame for a stream that is open
   int32_t reset_by_peer_ = 0;
   int32_t last_begun_ = 0;
+  // Streams that we reset, the latest of them, and the highest id of those that were forgotten:
+  // frames for them may be on their way still.
+  static constexpr size_t kMaxResetIds = 32;
+  int32_t reset_ids_[kMaxResetIds] = {};
+  uint32_t num_reset_ids_ = 0;
+  int32_t forgiven_ = 0;
   H2Frame frame_;
   uint32_t left_ = 0;              // of its payload
   uint32_t arrived_ = 0;           // DATA for the connection's window

@@ -308,6 +308,42 @@ TEST_F(H2End, NothingButTheRightPrefaceIsTaken) {
   EXPECT_EQ(fresh.num_begun, 0);
 }
 
+// RFC 9113 5.1: only what we reset may still be spoken to.
+TEST_F(H2End, WhatThePeerClosedStaysClosed) {
+  const auto closed_by_itself = [](const std::string& then) {
+    H2Peer fresh(Role::kServer);
+    fresh.receive(hello() + settings_ack() + get(1) + post(5) + reset(5, 8));
+    fresh.respond(*fresh.messages[0], 200, true);
+    fresh.produce();
+    EXPECT_NE(fresh.messages[0]->news & kClosed, 0);
+    EXPECT_FALSE(fresh.failed());
+    fresh.receive(then);
+    return fresh.codec->failure().code;
+  };
+  for (const int32_t id : {1, 3, 5}) {
+    SCOPED_TRACE(id);
+    EXPECT_EQ(closed_by_itself(data(id, true, "x")), H2Error::kStreamClosed);
+    EXPECT_EQ(closed_by_itself(data(id, false, "")), H2Error::kStreamClosed);
+    EXPECT_EQ(closed_by_itself(get(id)), H2Error::kStreamClosed);
+    EXPECT_EQ(closed_by_itself(reset(id, 8)), H2Error::kNone);
+    EXPECT_EQ(closed_by_itself(window_update(id, 1)), H2Error::kNone);
+  }
+  H2Peer fresh(Role::kServer);
+  fresh.receive(hello() + settings_ack());
+  // Many resets of ours: no matter how late, none of these frames is a mistake.
+  std::string late;
+  for (int32_t id = 1; id < 200; id += 2) {
+    fresh.receive(post(id));
+    fresh.codec->reset(fresh.last().stream, H2Error::kInternal);
+    late += data(id, false, "x") + headers(id, true, block({{"x-trailer", "1"}}));
+    if (id % 3 == 0) fresh.produce();
+  }
+  fresh.receive(late);
+  fresh.produce();
+  fresh.receive(late);
+  EXPECT_FALSE(fresh.failed());
+}
+
 TEST_F(H2End, PingsAreAnsweredAndAnswersTold) {
   pump(client, server);
   client.codec->ping(42);
