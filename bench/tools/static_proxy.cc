@@ -1,7 +1,10 @@
 // static_proxy PORT UPSTREAM_PORT [WORKERS] [options]: the data plane from tables written by hand,
 // no protobuf and no gRPC in the process (contract F10). What the gate and the comparison with the
-// floor measure; options: edge (forwarded headers, path normalisation), routes=N, log=FILE.
+// floor measure; options: edge (forwarded headers, path normalisation), routes=N, log=FILE,
+// swaps=N (SIGUSR1 begins to publish new tables N times a second, SIGUSR2 ends it; how many came
+// is printed at the end).
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +19,39 @@ namespace {
 
 sluice::dataplane::Server* server = nullptr;
 void on_signal(int) { server->stop(); }
+std::atomic<bool> swapping{false};
+void on_swaps(int signal) { swapping = signal == SIGUSR1; }
+
+// New tables at a fixed rate while `swapping`: the cluster's endpoints change their weight, so that
+// each worker has a set to adopt and hosts to look up again.
+class Swaps {
+ public:
+  Swaps(sluice::upstream::ClusterValue cluster, int per_second)
+      : cluster_(std::move(cluster)), every_ns_(sluice::base::kNsPerSec / per_second) {
+    at_ = server->main().now();
+    again();
+  }
+  unsigned long count() const { return count_; }
+
+ private:
+  void again() {
+    at_ += every_ns_;
+    server->main().arm(timer_, at_);
+  }
+  void swap() noexcept {
+    if (swapping) {
+      cluster_.static_endpoints->localities[0].endpoints[0].weight = 1 + ++count_ % 2;
+      if (server->builder().put_cluster(cluster_).ok()) server->publish();
+    }
+    again();
+  }
+
+  sluice::upstream::ClusterValue cluster_;
+  int64_t every_ns_;
+  int64_t at_ = 0;
+  unsigned count_ = 0;
+  sluice::net::Timer timer_ = sluice::net::Timer::of<&Swaps::swap>(this);
+};
 
 }  // namespace
 
@@ -28,6 +64,7 @@ int main(int argc, char** argv) {
   base::calibrate_ticks();
   dataplane::Server::Options options;
   int num_routes = 1;
+  int swaps_per_second = 0;
   dataplane::ListenerValue listener;
   for (int i = 3; i < argc; ++i) {
     const std::string_view arg = argv[i];
@@ -37,6 +74,8 @@ int main(int argc, char** argv) {
       listener.http.merge_slashes = true;
     } else if (arg.starts_with("routes=")) {
       num_routes = std::atoi(argv[i] + 7);
+    } else if (arg.starts_with("swaps=")) {
+      swaps_per_second = std::atoi(argv[i] + 6);
     } else if (arg.starts_with("log=")) {
       dataplane::AccessLogValue log;
       log.path = arg.substr(4);
@@ -94,6 +133,14 @@ int main(int argc, char** argv) {
   proxy.start();
   std::signal(SIGTERM, on_signal);
   std::signal(SIGINT, on_signal);
+  if (swaps_per_second == 0) {
+    proxy.run();
+    return 0;
+  }
+  Swaps swaps(cluster, swaps_per_second);
+  std::signal(SIGUSR1, on_swaps);
+  std::signal(SIGUSR2, on_swaps);
   proxy.run();
+  std::printf("%lu swaps\n", swaps.count());
   return 0;
 }
