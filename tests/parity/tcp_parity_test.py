@@ -251,10 +251,17 @@ def counted(proxy):
     return {name: int(stats.get(name, 0)) for name in names}
 
 
+def series(proxy):
+    """Names and labels of the relays' statistics as Prometheus gets them."""
+    text = proxy.admin("/stats/prometheus")["body"].decode()
+    return {line.rsplit(" ", 1)[0] for line in text.splitlines()
+            if line.startswith("envoy_tcp_") and any(f"_{row}{{" in line for row in TCP_STATS)}
+
+
 def main():
     chosen = [name for name in CASES if not sys.argv[1:] or any(a in name for a in sys.argv[1:])]
     envoy = twins.find_envoy()
-    results, stats = {}, {}
+    results, stats, prometheus = {}, {}, {}
     with twins.Folder() as folder:
         for name, command in [("sluice", [str(twins.BIN / "sluice")]),
                               ("envoy", [envoy, "--disable-hot-restart", "-l", "error"])]:
@@ -268,13 +275,16 @@ def main():
                 results[name] = {c: run_case(proxy, endpoint, c) for c in chosen}
                 after = counted(proxy)
                 stats[name] = {key: after[key] - before[key] for key in after}
+                prometheus[name] = series(proxy)
             finally:
                 proxy.stop()
-    return compare(chosen, results, stats)
+    return compare(chosen, results, stats, prometheus)
 
 
-def compare(chosen, results, stats):
+def compare(chosen, results, stats, prometheus):
     failures, gone = [], set(WANTED)
+    assert len(prometheus["envoy"]) >= len(TCP_STATS), "Envoy's statistics could not be read"
+    failures += [f"only one has {s}" for s in prometheus["sluice"] ^ prometheus["envoy"]]
     for name in chosen:
         ours, theirs = results["sluice"][name], results["envoy"][name]
         for part in ours.keys() | theirs.keys():
