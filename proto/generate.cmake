@@ -22,6 +22,22 @@ function(sluice_patch_validate packaged out)
   file(WRITE ${out}/validate/validate.proto "${text}")
 endfunction()
 
+# Writes <out>/envoy/config/cluster/v3/cluster.proto: the packaged one predates `dns_jitter`, which
+# istiod sends with every DNS cluster. Number and type are those of the later API.
+function(sluice_patch_cluster packaged out)
+  set(proto envoy/config/cluster/v3/cluster.proto)
+  file(READ ${packaged}/${proto} text)
+  set(opening "\nmessage Cluster {\n")
+  string(FIND "${text}" "${opening}" at)
+  string(FIND "${text}" "dns_jitter" there)
+  if(at EQUAL -1 OR NOT there EQUAL -1)
+    message(FATAL_ERROR "${packaged}/${proto}: is not what dns_jitter is patched into")
+  endif()
+  string(REPLACE "${opening}" "${opening}  google.protobuf.Duration dns_jitter = 58;\n"
+    text "${text}")
+  file(WRITE ${out}/${proto} "${text}")
+endfunction()
+
 # All files that `roots` import, directly or not, found along `path`; those with services apart.
 function(sluice_close_imports roots path closure_out services_out)
   set(todo ${roots})
