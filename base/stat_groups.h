@@ -203,6 +203,14 @@ namespace sluice::base {
   C(write_failed, "write_failed")                                      \
   G(write_total_buffered, "write_total_buffered")
 
+// Prefix "dns.cares.", written by main.
+#define SLUICE_RESOLVER_STATS(C, G, H)                                 \
+  C(get_addr_failure, "get_addr_failure")                              \
+  C(not_found, "not_found")                                            \
+  G(pending_resolutions, "pending_resolutions")                        \
+  C(resolve_total, "resolve_total")                                    \
+  C(timeouts, "timeouts")
+
 // Prefix "sluice.worker.": what a worker does besides requests.
 #define SLUICE_TURN_STATS(C, G, H)                                     \
   C(accept_failed, "accept_failed")                                    \
@@ -250,6 +258,7 @@ SLUICE_STAT_GROUP(TcpCells, SLUICE_TCP_STATS);
 SLUICE_STAT_GROUP(ListenerCells, SLUICE_LISTENER_STATS);
 SLUICE_STAT_GROUP(ListenerHttpCells, SLUICE_LISTENER_HTTP_STATS);
 SLUICE_STAT_GROUP(FilesystemCells, SLUICE_FILESYSTEM_STATS);
+SLUICE_STAT_GROUP(ResolverCells, SLUICE_RESOLVER_STATS);
 SLUICE_STAT_GROUP(TurnCells, SLUICE_TURN_STATS);
 SLUICE_STAT_GROUP(H2Cells, SLUICE_H2_STATS);
 
