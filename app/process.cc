@@ -80,6 +80,7 @@ Process::~Process() {
   admin_.reset();
   client_.reset();
   assembler_.reset();
+  resolver_.reset();
   transport_.reset();
   signals_.reset();
   executor_.detach();
@@ -95,6 +96,11 @@ absl::Status Process::wire() {
   options.decode.ignore_unknown_fields = flags_.ignore_unknown_dynamic_fields;
   options.has_cds = bootstrap_.cds.has_value();
   options.has_lds = bootstrap_.lds.has_value();
+  resolver_ = std::make_unique<net::CaresResolver>(
+      server_->main(), base::WorkerCells<base::ResolverCells>(
+                           server_->stats().scope<base::ResolverCells>("dns.cares.")));
+  options.resolver = resolver_.get();
+  options.resolver_config = bootstrap_.resolver;
   options.on_live = [this] { on_live(); };
   options.on_failure = [this](const absl::Status& status) { on_failure(status); };
   assembler_ = std::make_unique<xds::Assembler>(std::move(options), *server_, executor_);

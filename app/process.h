@@ -8,6 +8,7 @@
 #include "app/loop_executor.h"
 #include "app/signals.h"
 #include "dataplane/server.h"
+#include "net/cares_resolver.h"
 #include "xds/assemble.h"
 #include "xds/bootstrap.h"
 #include "xds/client.h"
@@ -56,6 +57,7 @@ class Process {
   std::unique_ptr<dataplane::Server> server_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<xds::GrpcTransport> transport_;
+  std::unique_ptr<net::CaresResolver> resolver_;
   std::unique_ptr<xds::Assembler> assembler_;
   std::unique_ptr<xds::Client> client_;
   std::unique_ptr<admin::AdminServer> admin_;  // null: the bootstrap has none

@@ -94,6 +94,7 @@ absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
   auto cluster = std::make_shared<upstream::Cluster>();
   cluster->value = value;
   cluster->value.static_endpoints.reset();
+  cluster->value.dns.reset();
   cluster->id = part.ref.id();
   cluster->slot_hold = std::make_shared<const router::ClusterRef>(part.ref);
   cluster->breakers = part.breakers;
@@ -151,6 +152,11 @@ void TablesBuilder::remove_cluster(std::string_view name) {
 const upstream::ClusterEntry* TablesBuilder::cluster(std::string_view name) const {
   const auto it = clusters_.find(name);
   return it == clusters_.end() ? nullptr : &it->second.entry;
+}
+
+base::MembershipCells* TablesBuilder::cells(std::string_view cluster) const {
+  const auto it = clusters_.find(cluster);
+  return it == clusters_.end() ? nullptr : it->second.cells.get();
 }
 
 // ---- Routes.

@@ -42,6 +42,8 @@ class TablesBuilder {
   void put_endpoints(std::string_view cluster, const upstream::EndpointsValue& value);
   void remove_cluster(std::string_view name);
   const upstream::ClusterEntry* cluster(std::string_view name) const;
+  // Main's statistics of a cluster; null: there is none of that name.
+  base::MembershipCells* cells(std::string_view cluster) const;
 
   // ---- Routes, by route configuration name. The table was compiled with cluster_ids(), in the
   // compile pool if it is big. Put the listener first: a table that no listener and no session

@@ -163,6 +163,7 @@ class ClusterState {
   void on_closed(Connection& c) noexcept;
 
   void rebind(const ClusterEntry& entry);
+  void move_one_host(const EndpointSet& set);
   HostT* open_host(uint32_t index, const ClusterEntry& entry);
   uint32_t pick_least(const EndpointSet::Tier& tier, const ClusterEntry& entry) noexcept;
   bool open_connection(HostT& host, uint8_t priority);
@@ -208,6 +209,7 @@ void ClusterState<User>::rebind(const ClusterEntry& entry) {
   by_index_.assign(endpoints.size(), nullptr);
   ++generation_;
   if (!new_transport) {
+    if (entry.endpoints->one_host()) move_one_host(*entry.endpoints);
     for (uint32_t i = 0; i < endpoints.size(); ++i) {
       const auto it = hosts_.find(endpoints[i].address);
       if (it == hosts_.end()) continue;
@@ -225,6 +227,19 @@ void ClusterState<User>::rebind(const ClusterEntry& entry) {
     retired_.push_back(std::move(node.mapped()));
     remove_host(host);
   }
+}
+
+// The host's next connections go to another address; those that it has stay.
+template <class User>
+void ClusterState<User>::move_one_host(const EndpointSet& set) {
+  if (hosts_.size() != 1 || set.endpoints().size() != 1) return;
+  const Endpoint& endpoint = set.endpoints()[0];
+  if (hosts_.begin()->second->hostname != endpoint.hostname) return;  // exchanges refer to it
+  auto node = hosts_.extract(hosts_.begin());
+  HostT& host = *node.mapped();
+  host.address = endpoint.address;
+  host.address_text = endpoint.address_text;
+  hosts_[endpoint.address] = std::move(node.mapped());
 }
 
 template <class User>

@@ -185,6 +185,7 @@ std::shared_ptr<const EndpointSet> EndpointSet::build(const EndpointsValue& valu
   set->version_ = value.version;
   set->factor_pct_ = value.overprovisioning_factor_pct;
   set->panic_pct_ = std::min(100u, panic_threshold_pct);
+  set->one_host_ = value.one_host;
   set->add_endpoints(value);
   set->build_tiers();
   return set;

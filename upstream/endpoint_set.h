@@ -73,6 +73,8 @@ class EndpointSet {
   uint32_t num_healthy() const noexcept { return num_healthy_; }
   uint32_t num_degraded() const noexcept { return num_degraded_; }
   const std::string& version() const noexcept { return version_; }
+  // One host that keeps its connections when its address is another one (LOGICAL_DNS).
+  bool one_host() const noexcept { return one_host_; }
 
   // Null: no endpoint at all. One priority is the usual case and costs no random number.
   const Tier* tier(base::Random& random) const noexcept {
@@ -99,6 +101,7 @@ class EndpointSet {
   uint32_t panic_pct_ = 50;
   uint32_t num_healthy_ = 0;
   uint32_t num_degraded_ = 0;
+  bool one_host_ = false;
   std::string version_;
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "net/resolver.h"
 
 namespace sluice::upstream {
 
@@ -37,7 +38,31 @@ struct EndpointsValue {
   std::string version;
   std::vector<LocalityValue> localities;
   uint32_t overprovisioning_factor_pct = 140;
+  // One host whose address changes (LOGICAL_DNS): its connections stay when it does.
+  bool one_host = false;
   friend bool operator==(const EndpointsValue&, const EndpointsValue&) = default;
+};
+
+// Endpoints that are found by name: a load_assignment in which some have no address yet, and which
+// names those stand for.
+struct DnsValue {
+  struct Name {
+    size_t locality = 0, endpoint = 0;  // its place in `assignment`
+    std::string name;
+    uint16_t port = 0;
+    friend bool operator==(const Name&, const Name&) = default;
+  };
+  EndpointsValue assignment;  // one_host: of an answer only the first address counts
+  std::vector<Name> names;
+  std::optional<net::ResolverConfig> resolver;  // none: the process's own
+  net::LookupFamily family = net::LookupFamily::kAuto;
+  std::chrono::nanoseconds refresh{5'000'000'000};
+  std::chrono::nanoseconds jitter{0};        // at most this is added to each wait
+  bool respect_ttl = false;                  // instead of `refresh`, where an answer has one
+  std::chrono::nanoseconds failure_base{0};  // 0: `refresh` after failures too
+  std::chrono::nanoseconds failure_max{0};
+  bool wait_for_warm = true;  // the start waits for the first answer
+  friend bool operator==(const DnsValue&, const DnsValue&) = default;
 };
 
 // Per priority (default, high). Envoy's defaults: 1024 each, retries 3.
@@ -68,7 +93,7 @@ struct TransportValue {
 };
 
 struct ClusterValue {
-  enum class Discovery : uint8_t { kStatic, kEds };
+  enum class Discovery : uint8_t { kStatic, kEds, kDns };
   enum class Balancer : uint8_t { kRoundRobin, kLeastRequest, kRandom };
   std::string name;
   std::string version;
@@ -84,6 +109,8 @@ struct ClusterValue {
   BreakerLimits breakers_default;
   BreakerLimits breakers_high;
   std::optional<EndpointsValue> static_endpoints;  // kStatic
+  std::shared_ptr<const DnsValue> dns;             // kDns
+  uint64_t dns_serial = 0;  // the assembler's: versions that ask for the same have the same
   bool ignore_new_hosts_until_first_hc = false;
   std::string source;
 };

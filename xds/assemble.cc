@@ -1,8 +1,10 @@
 #include "xds/assemble.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "dataplane/log.h"
 
@@ -10,6 +12,13 @@ namespace sluice::xds {
 namespace {
 
 constexpr size_t kMaxLoggedWarnings = 10'000;
+
+std::function<uint64_t()> seeded_random() {
+  std::random_device seed;
+  return [random = std::make_shared<base::Random>(uint64_t{seed()} << 32 | seed())] {
+    return random->next();
+  };
+}
 
 size_t bytes_of(const Update& update) {
   size_t sum = 0;
@@ -28,7 +37,11 @@ Assembler::Assembler(Options options, dataplane::Server& server, Executor& execu
                    end_wait(type, name);
                    touch();
                  }),
-      clusters_(server.builder(), executor, deadlines_),
+      clusters_(server.builder(), executor, deadlines_,
+                {.resolver = options_.resolver,
+                 .config = options_.resolver_config,
+                 .random = options_.random ? options_.random : seeded_random(),
+                 .changed = [this] { touch(); }}),
       listeners_(server.builder(), executor, deadlines_),
       self_(std::make_shared<Assembler*>(this)) {}
 

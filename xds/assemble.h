@@ -43,6 +43,10 @@ class Assembler final : public ResourceSink {
     int64_t max_hold_ns = base::kNsPerSec;
     // Whether start() and what follows runs the workers; tests may have none.
     bool run_workers = true;
+    // Outlives the assembler. Null: no name is ever resolved.
+    net::NameResolver* resolver = nullptr;
+    net::ResolverConfig resolver_config;  // of clusters that bring none
+    std::function<uint64_t()> random;     // none: the operating system's
     std::function<void()> on_live;
     // A static listener could not serve when its turn came.
     std::function<void(absl::Status)> on_failure;

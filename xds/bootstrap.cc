@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "xds/bootstrap_servers.h"
+#include "xds/decode_dns.h"
 #include "xds/version.h"
 #include "xds/yaml.h"
 
@@ -269,6 +270,13 @@ absl::Status check_extensions(const Context& context, const ProtoBootstrap& in) 
   return absl::OkStatus();
 }
 
+absl::Status decode_default_resolver(const Context& context, const ProtoBootstrap& in,
+                                     Bootstrap* out) {
+  auto resolver = decode_resolver(context, Path(), in);
+  if (resolver.ok() && *resolver) out->resolver = **std::move(resolver);
+  return resolver.status();
+}
+
 void decode_rest(const ProtoBootstrap& in, Bootstrap* out) {
   out->local_cluster_name = in.cluster_manager().local_cluster_name();
   out->stats_flush_on_admin = in.stats_flush_on_admin();
@@ -308,6 +316,7 @@ absl::StatusOr<Bootstrap> load_bootstrap(const Flags& flags) {
   if (s = decode_dynamic(context, in, clusters, &out); !s.ok()) return s;
   if (s = resources.listeners(listeners); !s.ok()) return s;
   if (s = check_extensions(context, in); !s.ok()) return s;
+  if (s = decode_default_resolver(context, in, &out); !s.ok()) return s;
   decode_rest(in, &out);
   return out;
 }

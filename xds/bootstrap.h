@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "base/address.h"
 #include "dataplane/values.h"
+#include "net/resolver.h"
 #include "upstream/values.h"
 #include "xds/flags.h"
 #include "xds/warnings.h"
@@ -87,6 +88,7 @@ struct Bootstrap {
   std::vector<std::pair<std::string, std::string>> control_plane_clusters;
   std::optional<AdsConfig> ads;
   std::optional<AdsSource> lds, cds;
+  net::ResolverConfig resolver;  // of clusters that say nothing about it
   std::string local_cluster_name;
   std::chrono::milliseconds stats_flush_interval{5'000};
   bool stats_flush_on_admin = false;

@@ -5,6 +5,7 @@
 #include "envoy/extensions/load_balancing_policies/random/v3/random.pb.h"
 #include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "xds/decode_dns.h"
 #include "xds/decode_endpoints.h"
 
 namespace sluice::xds {
@@ -49,10 +50,18 @@ absl::Status decode_discovery(const Context& context, const Path& at, const Clus
                                in.eds_cluster_config().eds_config(),
                                &out->eds_initial_fetch_timeout);
     }
+    case Cluster::STRICT_DNS:
+    case Cluster::LOGICAL_DNS: {
+      auto dns = decode_dns(context, at, in);
+      if (!dns.ok()) return dns.status();
+      out->discovery = ClusterValue::Discovery::kDns;
+      out->dns = std::make_shared<const upstream::DnsValue>(*std::move(dns));
+      return absl::OkStatus();
+    }
     default:
       return context.error(Path(at, "type"),
                            "not supported yet: ", Cluster::DiscoveryType_Name(in.type()),
-                           "; use STATIC or EDS");
+                           "; use STATIC, STRICT_DNS, LOGICAL_DNS or EDS");
   }
 }
 

@@ -44,16 +44,59 @@ class Weights {
   std::map<uint32_t, uint64_t> sums_;
 };
 
+using Names = std::vector<upstream::DnsValue::Name>;
+
+// RFC 1035, 2.3.4; what is in the labels is the name server's business (RFC 2181, 11), but for what
+// cannot be part of a text.
+bool is_dns_name(Text name) {
+  constexpr size_t kMaxName = 253, kMaxLabel = 63;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (name.empty() || name.size() > kMaxName) return false;
+  for (size_t label = 0; const char c : name) {
+    if (c <= ' ' || c == 0x7f || (c == '.' && label == 0)) return false;
+    label = c == '.' ? 0 : label + 1;
+    if (label > kMaxLabel) return false;
+  }
+  return !name.ends_with('.');
+}
+
+// An endpoint of a DNS cluster. Adds to `names` unless the address is one already.
+absl::StatusOr<base::Address> decode_named(const Context& context, const Path& at,
+                                           const core::Address& in, Names* names) {
+  if (!in.has_socket_address()) {
+    return context.error(Path(at, "socket_address"),
+                         "is required: endpoints of DNS clusters have names or IP addresses");
+  }
+  base::IpAddress literal;
+  const core::SocketAddress& socket = in.socket_address();
+  if (base::IpAddress::parse(socket.address(), &literal) ||
+      socket.port_specifier_case() == core::SocketAddress::kNamedPort) {
+    return decode_address(context, at, in);
+  }
+  const Path here(at, "socket_address");
+  if (!is_dns_name(socket.address())) {
+    return context.error(Path(here, "address"), "neither an IP address nor a DNS name: \"",
+                         socket.address(), "\"");
+  }
+  if (socket.port_value() == 0) {
+    return context.error(Path(here, "port_value"), "0 is not a port to connect to");
+  }
+  names->push_back({0, 0, socket.address(), static_cast<uint16_t>(socket.port_value())});
+  return base::Address();
+}
+
 absl::StatusOr<EndpointValue> decode_endpoint(const Context& context, const Path& at,
-                                              const endpoint::LbEndpoint& in) {
+                                              const endpoint::LbEndpoint& in, Names* names) {
   const Path here(at, "endpoint");
   if (!in.endpoint().has_address()) return context.error(Path(here, "address"), "is required");
-  auto address = decode_address(context, Path(here, "address"), in.endpoint().address());
+  const Path place(here, "address");
+  const core::Address& given = in.endpoint().address();
+  auto address = names != nullptr ? decode_named(context, place, given, names)
+                                  : decode_address(context, place, given);
   if (!address.ok()) return address.status();
   EndpointValue out;
   out.address = *std::move(address);
   if (out.address.is_ip() && out.address.port() == 0) {
-    const Path place(here, "address");
     const Path socket(place, "socket_address");
     return context.error(Path(socket, "port_value"), "0 is not a port to connect to");
   }
@@ -68,7 +111,7 @@ using Seen = absl::flat_hash_set<base::Address>;
 
 absl::Status decode_locality(const Context& context, const Path& at,
                              const endpoint::LocalityLbEndpoints& in, Seen& seen, Weights& weights,
-                             LocalityValue* out) {
+                             Names* names, LocalityValue* out) {
   out->region = in.locality().region();
   out->zone = in.locality().zone();
   out->sub_zone = in.locality().sub_zone();
@@ -77,9 +120,11 @@ absl::Status decode_locality(const Context& context, const Path& at,
   out->endpoints.reserve(static_cast<size_t>(in.lb_endpoints_size()));
   for (int i = 0; i < in.lb_endpoints_size(); ++i) {
     const Path here(at, "lb_endpoints", i);
-    auto endpoint = decode_endpoint(context, here, in.lb_endpoints(i));
+    auto endpoint = decode_endpoint(context, here, in.lb_endpoints(i), names);
     if (!endpoint.ok()) return endpoint.status();
-    if (!seen.insert(endpoint->address).second) {
+    const bool named = endpoint->address.family() == base::Address::Family::kNone;
+    if (named) names->back().endpoint = out->endpoints.size();
+    if (!named && !seen.insert(endpoint->address).second) {
       context.warn(here, "duplicate endpoint",
                    base::cat("the endpoint is there already, the first counts: ",
                              endpoint->address.to_string()));
@@ -112,7 +157,8 @@ void check_priorities(const Context& context, const Path& at, const EndpointsVal
 }  // namespace
 
 absl::StatusOr<EndpointsValue> decode_load_assignment(const Context& context, const Path& at,
-                                                      const endpoint::ClusterLoadAssignment& in) {
+                                                      const endpoint::ClusterLoadAssignment& in,
+                                                      Names* names) {
   EndpointsValue out;
   out.cluster_name = in.cluster_name();
   if (in.policy().has_overprovisioning_factor()) {
@@ -124,9 +170,13 @@ absl::StatusOr<EndpointsValue> decode_load_assignment(const Context& context, co
   for (int i = 0; i < in.endpoints_size(); ++i) {
     const Path here(at, "endpoints", i);
     LocalityValue& locality = out.localities[static_cast<size_t>(i)];
+    const size_t known = names == nullptr ? 0 : names->size();
     absl::Status s =
-        decode_locality(context, here, in.endpoints(i), seen, endpoint_weights, &locality);
+        decode_locality(context, here, in.endpoints(i), seen, endpoint_weights, names, &locality);
     if (!s.ok()) return s;
+    for (size_t n = known; names != nullptr && n < names->size(); ++n) {
+      (*names)[n].locality = static_cast<size_t>(i);
+    }
     if (!locality_weights.add(locality.priority, locality.weight)) {
       return context.error(Path(here, "load_balancing_weight"),
                            "the localities' weights of priority ", locality.priority,

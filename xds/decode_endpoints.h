@@ -10,8 +10,10 @@ namespace sluice::xds {
 
 namespace endpoint = ::envoy::config::endpoint::v3;
 
-// Checked by the caller.
+// Checked by the caller. With `names` an endpoint may have a name in place of its IP address: its
+// address stays empty and its name is appended there.
 absl::StatusOr<upstream::EndpointsValue> decode_load_assignment(
-    const Context& context, const Path& at, const endpoint::ClusterLoadAssignment& in);
+    const Context& context, const Path& at, const endpoint::ClusterLoadAssignment& in,
+    std::vector<upstream::DnsValue::Name>* names = nullptr);
 
 }  // namespace sluice::xds

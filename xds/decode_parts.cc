@@ -60,8 +60,8 @@ absl::StatusOr<base::Address> decode_socket_address(const Context& context, cons
   auto address = base::Address::ip(in.address(), static_cast<uint16_t>(in.port_value()));
   if (address.ok()) return address;
   return context.error(Path(at, "address"), "not an IP address: \"", in.address(),
-                       "\"; write an IPv4 or IPv6 address, host names need DNS discovery, which is "
-                       "not supported yet");
+                       "\"; write an IPv4 or IPv6 address; only clusters of type STRICT_DNS and "
+                       "LOGICAL_DNS may have host names");
 }
 
 absl::StatusOr<base::Address> decode_address(const Context& context, const Path& at,

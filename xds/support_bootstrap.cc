@@ -6,7 +6,8 @@ std::span<const TypeSupport> bootstrap_support() {
   static const std::vector<TypeSupport> kTable = {
       {"envoy.config.bootstrap.v3.Bootstrap",
        "node static_resources dynamic_resources cluster_manager admin stats_flush_interval "
-       "stats_flush_on_admin layered_runtime bootstrap_extensions",
+       "stats_flush_on_admin layered_runtime bootstrap_extensions use_tcp_for_dns_lookups "
+       "dns_resolution_config typed_dns_resolver_config",
        R"(
 flags_path: nothing is read from there
 stats_sinks: statistics are pulled from admin
@@ -18,9 +19,6 @@ tracing: no spans are made yet
 overload_manager: there is no overload manager yet
 enable_dispatcher_stats: statistics only
 stats_server_version_override: statistics only
-use_tcp_for_dns_lookups: DNS clusters are refused
-dns_resolution_config: DNS clusters are refused
-typed_dns_resolver_config: DNS clusters are refused
 fatal_actions: a crash ends the process
 default_socket_interface: sockets are the operating system's
 inline_headers: headers need no registration

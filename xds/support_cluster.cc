@@ -10,20 +10,13 @@ std::span<const TypeSupport> cluster_support() {
        "circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options "
        "typed_extension_protocol_options upstream_bind_config least_request_lb_config "
        "round_robin_lb_config common_lb_config transport_socket upstream_connection_options "
-       "load_balancing_policy protocol_selection",
+       "load_balancing_policy protocol_selection dns_refresh_rate dns_failure_refresh_rate "
+       "respect_dns_ttl dns_jitter dns_lookup_family dns_resolvers use_tcp_for_dns_lookups "
+       "dns_resolution_config typed_dns_resolver_config wait_for_warm_on_init",
        R"(
 health_checks: there are no active health checks yet: every endpoint counts as its health_status says, at once
 outlier_detection: no endpoint is ejected yet
 upstream_http_protocol_options: without TLS there is no SNI and no certificate to check
-dns_refresh_rate: for DNS clusters, which are refused
-dns_failure_refresh_rate: for DNS clusters, which are refused
-respect_dns_ttl: for DNS clusters, which are refused
-dns_lookup_family: for DNS clusters, which are refused
-dns_resolvers: for DNS clusters, which are refused
-use_tcp_for_dns_lookups: for DNS clusters, which are refused
-dns_resolution_config: for DNS clusters, which are refused
-typed_dns_resolver_config: for DNS clusters, which are refused
-wait_for_warm_on_init: start-up always waits, bounded by initial_fetch_timeout
 cleanup_interval: for clusters that forget hosts, which are refused
 ring_hash_lb_config: read only with lb_policy RING_HASH, which is refused
 maglev_lb_config: read only with lb_policy MAGLEV, which is refused
@@ -38,6 +31,15 @@ track_cluster_stats: statistics only
 preconnect_policy: connections are opened when they are needed
 )"},
       {"envoy.config.cluster.v3.Cluster.EdsClusterConfig", "eds_config service_name"},
+      {"envoy.config.cluster.v3.Cluster.RefreshRate", "base_interval max_interval"},
+      {"envoy.config.core.v3.DnsResolutionConfig", "resolvers dns_resolver_options"},
+      {"envoy.config.core.v3.DnsResolverOptions",
+       "use_tcp_for_dns_lookups no_default_search_domain"},
+      {"envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+       "resolvers use_resolvers_as_fallback filter_unroutable_families dns_resolver_options", R"(
+udp_max_queries: a socket is closed when its questions are answered
+)"},
+      {"envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig", ""},
       {"envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", "", R"(
 slow_start_config: new endpoints get their full share at once
 )"},

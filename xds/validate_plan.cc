@@ -1,5 +1,6 @@
 #include "xds/validate_plan.h"
 
+#include <string_view>
 #include <utility>
 
 #include "validate/validate.pb.h"
@@ -42,6 +43,14 @@ bool is_skipped(const FieldDescriptor* field) {
          rules.map().values().message().skip();
 }
 
+// Rules that Envoy itself does not check, and that control planes break.
+bool is_waived(const FieldDescriptor* field) {
+  // istiod names no resolvers; Envoy unpacks this message unchecked.
+  constexpr std::string_view kWaived =
+      "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig.resolvers";
+  return field->full_name() == kWaived;
+}
+
 // Compiles `type`; `plan_of` gives the plan, perhaps yet to be filled, of another type.
 template <class PlanOf>
 void fill(MessagePlan& plan, const Descriptor* type, PlanOf plan_of) {
@@ -53,7 +62,8 @@ void fill(MessagePlan& plan, const Descriptor* type, PlanOf plan_of) {
   for (int i = 0; i < type->field_count(); ++i) {
     FieldPlan field;
     field.field = type->field(i);
-    const bool has_rules = field.field->options().HasExtension(validate::rules);
+    const bool has_rules =
+        field.field->options().HasExtension(validate::rules) && !is_waived(field.field);
     if (has_rules) add_rules(field, field.field->options().GetExtension(validate::rules));
     if (const Descriptor* below = message_type_of(field.field)) {
       field.is_any = below->well_known_type() == Descriptor::WELLKNOWNTYPE_ANY;

@@ -11,25 +11,43 @@ namespace {
 
 using upstream::ClusterValue;
 
-bool uses_eds(const ClusterValue& value) {
-  return value.discovery == ClusterValue::Discovery::kEds;
-}
+constexpr char kDnsMark = '\x01';  // begins keys of endpoints that are found by name
 
-const std::string& eds_name_of(const ClusterValue& value) {
+bool uses_eds(const ClusterValue& value) {
+  return value.discovery != ClusterValue::Discovery::kStatic;
+}
+bool is_dns(std::string_view key) { return key.starts_with(kDnsMark); }
+
+std::string eds_name_of(const ClusterValue& value) {
+  if (value.dns != nullptr) {
+    return base::cat(std::string_view(&kDnsMark, 1), value.name, "#", value.dns_serial);
+  }
   return value.eds_service_name.empty() ? value.name : value.eds_service_name;
 }
 
 }  // namespace
 
 WarmingClusters::WarmingClusters(dataplane::TablesBuilder& builder, Executor& executor,
-                                 Deadlines& deadlines)
-    : builder_(builder), executor_(executor), deadlines_(deadlines) {}
+                                 Deadlines& deadlines, Dns dns)
+    : builder_(builder),
+      executor_(executor),
+      deadlines_(deadlines),
+      changed_(std::move(dns.changed)),
+      dns_(executor,
+           {.resolver = dns.resolver,
+            .config = std::move(dns.config),
+            .random = std::move(dns.random),
+            .changed = [this](const std::string& key,
+                              const DnsDiscovery::State& state) { put_resolved(key, state); },
+            .cells = [this](std::string_view name) { return builder_.cells(name); }}) {}
 
 void WarmingClusters::set_subscriptions(Subscriptions* subscriptions) {
   subscriptions_ = subscriptions;
   if (subscriptions == nullptr) return;
   subscriptions->begin_batch();
-  for (const auto& [name, endpoints] : endpoints_) subscriptions->subscribe(Type::kEndpoint, name);
+  for (const auto& [name, endpoints] : endpoints_) {
+    if (!is_dns(name)) subscriptions->subscribe(Type::kEndpoint, name);
+  }
   subscriptions->end_batch();
 }
 
@@ -43,7 +61,9 @@ WarmingClusters::Endpoints& WarmingClusters::follow(const std::string& eds_name,
       endpoints.clusters.end()) {
     endpoints.clusters.push_back(user.name);
   }
-  if (fresh) {
+  if (fresh && user.dns != nullptr) {
+    begin_dns(eds_name, user, &endpoints);
+  } else if (fresh) {
     if (subscriptions_ != nullptr) subscriptions_->subscribe(Type::kEndpoint, eds_name);
     deadlines_.set(Type::kEndpoint, eds_name, user.eds_initial_fetch_timeout.count());
   }
@@ -55,7 +75,11 @@ void WarmingClusters::unfollow(const std::string& eds_name, const std::string& u
   if (it == endpoints_.end()) return;
   std::erase(it->second.clusters, user);
   if (!it->second.clusters.empty()) return;
-  if (subscriptions_ != nullptr) subscriptions_->unsubscribe(Type::kEndpoint, eds_name);
+  if (is_dns(eds_name)) {
+    dns_.unfollow(eds_name);
+  } else if (subscriptions_ != nullptr) {
+    subscriptions_->unsubscribe(Type::kEndpoint, eds_name);
+  }
   endpoints_.erase(it);
 }
 
@@ -67,9 +91,10 @@ absl::Status WarmingClusters::put(ClusterValue value, bool is_static) {
   if (fresh) cluster.is_static = is_static;
   const std::string name = value.name;
   bool may_serve = true;
+  share_dns(cluster, &value);
   if (uses_eds(value)) {
     const Endpoints& endpoints = follow(eds_name_of(value), value);
-    may_serve = !cluster.active || endpoints.value != nullptr || endpoints.wait_ended ||
+    may_serve = !cluster.active || endpoints.ready() ||
                 (uses_eds(cluster.value) && eds_name_of(cluster.value) == eds_name_of(value));
   }
   if (!may_serve) {
@@ -164,9 +189,46 @@ void WarmingClusters::put_endpoints(upstream::EndpointsValue value) {
 
 void WarmingClusters::end_wait(std::string_view eds_name) {
   const auto it = endpoints_.find(eds_name);
-  if (it == endpoints_.end() || it->second.value != nullptr || it->second.wait_ended) return;
+  if (it == endpoints_.end() || it->second.ready()) return;
   it->second.wait_ended = true;
   deliver(it->first);
+}
+
+// ---- Endpoints that are found by name.
+
+// A version that asks for the same in the same way goes on with what is known.
+void WarmingClusters::share_dns(const Cluster& cluster, ClusterValue* value) {
+  if (value->dns == nullptr) return;
+  const auto share = [&](const ClusterValue& known) {
+    if (known.dns == nullptr || !(*known.dns == *value->dns)) return false;
+    value->dns = known.dns;
+    value->dns_serial = known.dns_serial;
+    return true;
+  };
+  if (cluster.active && share(cluster.value)) return;
+  if (cluster.next && share(*cluster.next)) return;
+  value->dns_serial = ++last_dns_serial_;
+}
+
+void WarmingClusters::begin_dns(const std::string& key, const ClusterValue& user,
+                                Endpoints* endpoints) {
+  const DnsDiscovery::State state = dns_.follow(key, user.name, user.dns);
+  endpoints->value = state.endpoints;
+  endpoints->partial = !state.complete;
+  const bool serves = builder_.cluster(user.name) != nullptr;
+  endpoints->wait_ended =
+      (state.complete && state.endpoints == nullptr) || (!user.dns->wait_for_warm && !serves);
+  if (!endpoints->ready()) deadlines_.set(Type::kEndpoint, key, kLongestDnsWaitNs);
+}
+
+void WarmingClusters::put_resolved(const std::string& key, const DnsDiscovery::State& state) {
+  const auto it = endpoints_.find(key);
+  if (it == endpoints_.end()) return;
+  it->second.value = state.endpoints;
+  it->second.partial = !state.complete;
+  it->second.wait_ended = it->second.wait_ended || state.complete;
+  deliver(it->first);
+  changed_();
 }
 
 void WarmingClusters::deliver(const std::string& eds_name) {
@@ -175,6 +237,7 @@ void WarmingClusters::deliver(const std::string& eds_name) {
   for (const std::string& user : users) {
     Cluster& cluster = clusters_.find(user)->second;
     if (cluster.next && eds_name_of(*cluster.next) == eds_name) {
+      if (!endpoints.ready()) continue;
       const absl::Status status = activate(cluster, *cluster.next);
       if (!status.ok()) log::error("config", base::message_of(status));
     } else if (cluster.active && uses_eds(cluster.value) &&
@@ -188,8 +251,11 @@ void WarmingClusters::list_waits(std::vector<Wait>* out) const {
   for (const auto& [name, cluster] : clusters_) {
     if (!cluster.warming && !cluster.next) continue;
     const ClusterValue& waiting = cluster.next ? *cluster.next : cluster.value;
-    out->push_back({Type::kCluster, name, Type::kEndpoint, eds_name_of(waiting),
-                    cluster.next.has_value(), cluster.since});
+    const std::string source =
+        waiting.dns == nullptr ? eds_name_of(waiting)
+                               : base::cat("of ", DnsDiscovery::names_of(*waiting.dns), " (DNS)");
+    out->push_back(
+        {Type::kCluster, name, Type::kEndpoint, source, cluster.next.has_value(), cluster.since});
   }
 }
 

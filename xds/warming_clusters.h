@@ -12,6 +12,7 @@
 #include "dataplane/tables_builder.h"
 #include "upstream/values.h"
 #include "xds/deadlines.h"
+#include "xds/dns_discovery.h"
 #include "xds/resources.h"
 #include "xds/wait.h"
 
@@ -25,9 +26,22 @@ namespace sluice::xds {
 // after initial_fetch_timeout: then the cluster has none (rule 110). Endpoints stay known as long
 // as any cluster uses them, also when the control plane leaves them out (1.5). Main only; builder,
 // executor and deadlines outlive it. A change costs the clusters that it concerns.
+//
+// Endpoints that are found by name (dns_discovery.h) go the same way. A new cluster has them from
+// the first name that answers; a changed one changes when all its names have answered or failed, at
+// most kLongestDnsWaitNs later.
 class WarmingClusters {
  public:
-  WarmingClusters(dataplane::TablesBuilder& builder, Executor& executor, Deadlines& deadlines);
+  static constexpr int64_t kLongestDnsWaitNs = 15 * base::kNsPerSec;
+
+  struct Dns {
+    net::NameResolver* resolver = nullptr;  // null: no name is ever resolved
+    net::ResolverConfig config;
+    std::function<uint64_t()> random;
+    std::function<void()> changed;  // new endpoints are in the builder
+  };
+  WarmingClusters(dataplane::TablesBuilder& builder, Executor& executor, Deadlines& deadlines,
+                  Dns dns);
 
   // Where to ask for endpoints; null (the beginning): names are kept until there is one.
   void set_subscriptions(Subscriptions* subscriptions);
@@ -60,6 +74,8 @@ class WarmingClusters {
     std::shared_ptr<const upstream::EndpointsValue> value;  // null: have not come
     std::vector<std::string> clusters;                      // who uses them; one, mostly
     bool wait_ended = false;
+    bool partial = false;  // some of the names have not answered
+    bool ready() const { return (value != nullptr && !partial) || wait_ended; }
   };
   using Clusters = std::map<std::string, Cluster, std::less<>>;
 
@@ -70,15 +86,22 @@ class WarmingClusters {
   void give(Cluster& cluster, const Endpoints& endpoints);
   void set_warming(Cluster& cluster, bool warming);
   void deliver(const std::string& eds_name);
+  void share_dns(const Cluster& cluster, upstream::ClusterValue* value);
+  void begin_dns(const std::string& key, const upstream::ClusterValue& user, Endpoints* endpoints);
+  void put_resolved(const std::string& key, const DnsDiscovery::State& state);
 
   dataplane::TablesBuilder& builder_;
   Executor& executor_;
   Deadlines& deadlines_;
   Subscriptions* subscriptions_ = nullptr;
   Clusters clusters_;
-  std::map<std::string, Endpoints, std::less<>> endpoints_;  // by EDS name
+  // By EDS name; those found by name by a key of our own.
+  std::map<std::string, Endpoints, std::less<>> endpoints_;
   size_t num_warming_ = 0;
   base::MonoNs last_warming_at_ = 0;
+  uint64_t last_dns_serial_ = 0;
+  std::function<void()> changed_;
+  DnsDiscovery dns_;
 };
 
 }  // namespace sluice::xds

@@ -171,9 +171,9 @@ class Site:
         self.programs.append(program)
         return program
 
-    def origin(self, name):
+    def origin(self, name, port=0, host="127.0.0.1"):
         """Returns its port."""
-        program = self.start(f"origin-{name}", BIN / "origin", 0, name)
+        program = self.start(f"origin-{name}", BIN / "origin", port, name, host)
         program.says("listening on ")
         return int(program.said().split("listening on ")[1].split()[0])
 

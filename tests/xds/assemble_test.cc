@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "tests/support/scripted_resolver.h"
 #include "tests/support/xds/manual_executor.h"
 #include "tests/support/xds/yaml_resource.h"
 #include "upstream/endpoint_set.h"
@@ -49,6 +50,13 @@ std::string eds_cluster(std::string_view name, std::string_view more = "") {
              "\ntype: EDS\n"
              "eds_cluster_config: { eds_config: { ads: {}, resource_api_version: V3 } ",
              more.empty() ? "" : ", ", more, "}\n");
+}
+std::string dns_cluster(std::string_view name, std::string_view host, std::string_view more = "",
+                        std::string_view type = "STRICT_DNS") {
+  return cat("name: ", name, "\ntype: ", type, "\nload_assignment: { cluster_name: ", name,
+             ", endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { "
+             "address: ",
+             host, ", port_value: 80 } } } } ] } ] }\n", more);
 }
 std::string endpoints(std::string_view name, int port, int count = 1) {
   std::string text = cat("cluster_name: ", name, "\nendpoints:\n- lb_endpoints:\n");
@@ -103,6 +111,7 @@ class XdsAssembler : public ::testing::Test {
   }
   XdsAssembler() : server(two_workers()) {
     options.has_cds = options.has_lds = true;
+    options.resolver = &resolver;
     options.run_workers = false;
     options.on_live = [this] { live = true; };
     options.on_failure = [this](const absl::Status& status) { failure = status; };
@@ -161,7 +170,15 @@ class XdsAssembler : public ::testing::Test {
   uint64_t published() { return server.builder().version(); }
   bool pending() { return server.builder().changed(); }
 
+  std::string first_address(std::string_view name) {
+    const auto* entry = server.builder().cluster(name);
+    const bool any =
+        entry != nullptr && entry->endpoints != nullptr && !entry->endpoints->endpoints().empty();
+    return any ? entry->endpoints->endpoints()[0].address_text : "";
+  }
+
   dataplane::Server server;
+  testing::ScriptedResolver resolver;
   test::ManualExecutor main;
   FakeSubscriptions subscriptions;
   Assembler::Options options;
@@ -561,6 +578,156 @@ TEST_F(XdsAssemblerStatic, StaticResourcesAreNotTheControlPlanesToChange) {  // 
   send(kL, {}, {"in"});
   EXPECT_TRUE(serves("in"));
   EXPECT_THAT(subscriptions.names[kR], IsEmpty());
+}
+
+// ---- Clusters whose endpoints are found by name.
+
+TEST_F(XdsAssembler, TheStartWaitsForTheFirstAnswerOfADnsCluster) {
+  start();
+  EXPECT_THAT(send(kC, {dns_cluster("a", "a.test")}), IsEmpty());
+  EXPECT_EQ(published_endpoints("a"), -2);
+  EXPECT_THAT(subscriptions.names[kL], IsEmpty());
+  EXPECT_THAT(subscriptions.names[kE], IsEmpty());
+  ASSERT_THAT(assembler->waits(), SizeIs(1));
+  EXPECT_EQ(assembler->waits()[0].for_name, "of a.test (DNS)");
+  main.advance(0);
+  resolver.answer("a.test", {"10.0.0.1", "10.0.0.2"});
+  main.run();
+  EXPECT_EQ(published_endpoints("a"), 2);
+  EXPECT_THAT(subscriptions.names[kL], ElementsAre("*"));
+  ASSERT_THAT(assembler->waits(), SizeIs(1));
+  EXPECT_EQ(assembler->waits()[0].for_type, kL) << "goes on with listeners";
+}
+
+TEST_F(XdsAssembler, AFirstFailureWarmsADnsClusterToo) {
+  start();
+  send(kC, {dns_cluster("a", "a.test")});
+  main.advance(0);
+  resolver.fail("a.test");
+  main.run();
+  EXPECT_EQ(published_endpoints("a"), 0);
+  EXPECT_THAT(subscriptions.names[kL], ElementsAre("*"));
+  main.advance(5 * kSec);
+  resolver.answer("a.test", {"10.0.0.1"});
+  EXPECT_EQ(published_endpoints("a"), 1);
+}
+
+TEST_F(XdsAssembler, ANameThatIsNotAnsweredHoldsUpTheStartOnlySoLong) {
+  start();
+  send(kC, {dns_cluster("a", "a.test")});
+  main.advance(15 * kSec);
+  EXPECT_EQ(published_endpoints("a"), 0);
+  EXPECT_THAT(subscriptions.names[kL], ElementsAre("*"));
+  resolver.answer("a.test", {"10.0.0.1"});
+  EXPECT_EQ(published_endpoints("a"), 1);
+}
+
+TEST_F(XdsAssembler, ADnsClusterMayAskTheStartNotToWait) {
+  start();
+  send(kC, {dns_cluster("a", "a.test", "wait_for_warm_on_init: false\n")});
+  EXPECT_EQ(published_endpoints("a"), 0);
+  EXPECT_THAT(subscriptions.names[kL], ElementsAre("*"));
+  main.advance(0);
+  resolver.answer("a.test", {"10.0.0.1"});
+  EXPECT_EQ(published_endpoints("a"), 1);
+}
+
+TEST_F(XdsAssembler, ADnsAnswerPublishesItsClusterAndNoOther) {
+  go_live();
+  send(kC, {eds_cluster("a"), dns_cluster("b", "b.test")});
+  main.advance(0);
+  resolver.answer("b.test", {"10.0.0.1"});
+  main.run();
+  ASSERT_FALSE(pending());
+  const uint64_t before = published();
+  const auto* a = server.builder().cluster("a")->endpoints.get();
+  const auto* b = server.builder().cluster("b")->cluster.get();
+  main.advance(5 * kSec);
+  resolver.answer("b.test", {"10.0.0.2"});
+  main.run();
+  EXPECT_EQ(published(), before + 1);
+  EXPECT_EQ(server.builder().cluster("a")->endpoints.get(), a);
+  EXPECT_EQ(server.builder().cluster("b")->cluster.get(), b) << "only its endpoints are new";
+  EXPECT_EQ(first_address("b"), "10.0.0.2:80");
+  main.advance(5 * kSec);
+  resolver.answer("b.test", {"10.0.0.2"});
+  main.run();
+  EXPECT_EQ(published(), before + 1) << "the same again is no change";
+  EXPECT_EQ(server.stats().value("cluster.b.update_attempt"), 3u);
+  EXPECT_EQ(server.stats().value("cluster.b.update_success"), 3u);
+  EXPECT_EQ(server.stats().value("cluster.b.update_no_rebuild"), 1u);
+}
+
+TEST_F(XdsAssembler, AChangedDnsClusterKeepsItsEndpointsAndItsQuestion) {
+  go_live();
+  send(kC, {eds_cluster("a"), dns_cluster("b", "b.test")});
+  main.advance(0);
+  resolver.answer("b.test", {"10.0.0.1"});
+  send(kC, {dns_cluster("b", "b.test", "connect_timeout: 3s\n")});
+  EXPECT_EQ(first_address("b"), "10.0.0.1:80");
+  EXPECT_EQ(resolver.asked["b.test"], 1);
+  // Another port of the same name: known at once.
+  send(kC, {dns_cluster("b", "b.test", "dns_jitter: 0s\n") + "alt_stat_name: x\n"});
+  EXPECT_EQ(first_address("b"), "10.0.0.1:80");
+  EXPECT_EQ(resolver.asked["b.test"], 1);
+  EXPECT_THAT(resolver.open, IsEmpty());
+}
+
+TEST_F(XdsAssembler, TheOldNamesServeUntilTheNewOnesHaveAnswered) {
+  go_live();
+  send(kC, {eds_cluster("a"), dns_cluster("b", "b.test")});
+  main.advance(0);
+  resolver.answer("b.test", {"10.0.0.1"});
+  send(kC, {dns_cluster("b", "c.test")});
+  EXPECT_EQ(first_address("b"), "10.0.0.1:80");
+  ASSERT_THAT(assembler->waits(), SizeIs(1));
+  EXPECT_TRUE(assembler->waits()[0].serves_old);
+  main.advance(0);
+  resolver.answer("c.test", {"10.0.0.2"});
+  EXPECT_EQ(first_address("b"), "10.0.0.2:80");
+  main.advance(60 * kSec);
+  EXPECT_EQ(resolver.asked["b.test"], 1) << "nobody wants it any more";
+}
+
+TEST_F(XdsAssembler, ADnsClusterMayChangeItsTypeAndBack) {
+  go_live();
+  send(kC, {dns_cluster("a", "a.test")});
+  EXPECT_EQ(first_address("a"), "127.0.0.1:80") << "EDS' until the name has answered";
+  EXPECT_THAT(subscriptions.names[kE], ElementsAre("a"));
+  main.advance(0);
+  resolver.answer("a.test", {"10.0.0.1"});
+  EXPECT_EQ(first_address("a"), "10.0.0.1:80");
+  EXPECT_THAT(subscriptions.names[kE], IsEmpty());
+  send(kC, {eds_cluster("a")});
+  EXPECT_EQ(first_address("a"), "10.0.0.1:80");
+  send(kE, {endpoints("a", 81)});
+  EXPECT_EQ(first_address("a"), "127.0.0.1:81");
+  main.advance(60 * kSec);
+  EXPECT_THAT(resolver.open, IsEmpty());
+  send(kC, {}, {"a"});
+  EXPECT_EQ(published_endpoints("a"), -1);
+}
+
+TEST_F(XdsAssembler, RemovedWhileItsNameIsAskedADnsClusterLeavesNothing) {
+  go_live();
+  send(kC, {dns_cluster("b", "b.test"), dns_cluster("c", "c.test")});
+  main.advance(0);
+  resolver.answer("c.test", {"10.0.0.1"});
+  send(kC, {dns_cluster("c", "d.test")});
+  main.advance(0);
+  EXPECT_THAT(resolver.open, SizeIs(2));
+  send(kC, {}, {"b", "c"});
+  EXPECT_THAT(resolver.open, IsEmpty());
+  EXPECT_THAT(assembler->waits(), IsEmpty());
+  EXPECT_EQ(published_endpoints("b"), -1);
+}
+
+TEST_F(XdsAssembler, AddressesInADnsClusterNeedNoAnswer) {
+  go_live();
+  send(kC, {dns_cluster("b", "10.1.2.3"), dns_cluster("c", "'::1'", "", "LOGICAL_DNS")});
+  EXPECT_EQ(first_address("b"), "10.1.2.3:80");
+  EXPECT_EQ(first_address("c"), "[::1]:80");
+  EXPECT_THAT(resolver.asked, IsEmpty());
 }
 
 }  // namespace

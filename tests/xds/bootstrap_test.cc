@@ -234,6 +234,22 @@ TEST(Bootstrap, AllowsUnknownFieldsWhenTold) {
   EXPECT_EQ(got->warnings.texts().size(), 2U);
 }
 
+TEST(Bootstrap, NamesTheResolverOfClustersThatSayNothing) {
+  const auto got = load_bootstrap(flags_with(
+      "dns_resolution_config: { resolvers: [ { socket_address: { address: 10.0.0.53, "
+      "port_value: 53 } } ], dns_resolver_options: { use_tcp_for_dns_lookups: true } }"));
+  ASSERT_TRUE(got.ok()) << got.status();
+  ASSERT_EQ(got->resolver.servers.size(), 1U);
+  EXPECT_EQ(got->resolver.servers[0].to_string(), "10.0.0.53:53");
+  EXPECT_TRUE(got->resolver.use_tcp);
+  const auto none = load_bootstrap(flags_with("node: { id: a }"));
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->resolver, net::ResolverConfig{});
+  EXPECT_THAT(refused(flags_with("dns_resolution_config: { resolvers: [ { socket_address: { "
+                                 "address: ns.test, port_value: 53 } } ] }")),
+              HasSubstr("dns_resolution_config.resolvers[0].socket_address.address: not an IP"));
+}
+
 TEST(Bootstrap, RoutesToClustersOfTheControlPlaneAreNotItsToCheck) {
   const auto got = load_bootstrap(flags_with(base::cat(
       R"({node: {id: a, cluster: b}, dynamic_resources: {cds_config: {ads: {}}, ads_config: {

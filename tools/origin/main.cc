@@ -1,6 +1,6 @@
-// origin PORT [NAME]: a small HTTP/1.1 server for demonstrations and tests (connection.h has its
-// paths), on 127.0.0.1, one thread. Port 0 takes any; "listening on PORT" is printed once it is
-// ready.
+// origin PORT [NAME [ADDRESS]]: a small HTTP/1.1 server for demonstrations and tests (connection.h
+// has its paths), on 127.0.0.1 or another IPv4 address, one thread. Port 0 takes any; "listening on
+// PORT" is printed once it is ready.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -140,15 +140,15 @@ class Server {
   std::multimap<int64_t, int> slow_;
 };
 
-int listen_on(uint16_t port) {
+int listen_on(const char* host, uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
+  if (inet_pton(AF_INET, host, &address.sin_addr) != 1 ||
+      bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
       listen(fd, 4096) != 0) {
     std::perror("origin: bind");
     std::exit(1);
@@ -165,10 +165,11 @@ int listen_on(uint16_t port) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: origin PORT [NAME]\n");
+    std::fprintf(stderr, "usage: origin PORT [NAME [ADDRESS]]\n");
     return 2;
   }
   std::signal(SIGPIPE, SIG_IGN);
-  const int fd = sluice::origin::listen_on(static_cast<uint16_t>(std::atoi(argv[1])));
+  const int fd = sluice::origin::listen_on(argc > 3 ? argv[3] : "127.0.0.1",
+                                           static_cast<uint16_t>(std::atoi(argv[1])));
   sluice::origin::Server(fd, argc > 2 ? argv[2] : "origin").run();
 }
