@@ -60,6 +60,8 @@ constexpr ReasonText kTexts[] = {
     {"upstream_connect_failed", 503, F::kUF, "upstream_reset_before_response_started{remote_connection_failure}", "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure", "no connection to the endpoint could be made"},
     {"upstream_connect_timeout", 503, F::kUF, "upstream_reset_before_response_started{connection_timeout}", "upstream connect error or disconnect/reset before headers. reset reason: connection timeout", "the endpoint did not accept a connection within connect_timeout"},
     {"upstream_reset", 503, F::kUC, "upstream_reset_before_response_started{connection_termination}", "upstream connect error or disconnect/reset before headers. reset reason: connection termination", "the endpoint reset the connection before it answered"},
+    {"upstream_remote_reset", 503, F::kUR, "upstream_reset_before_response_started{remote_reset}", "upstream connect error or disconnect/reset before headers. reset reason: remote reset", "the endpoint reset the stream before it answered"},
+    {"upstream_refused_stream", 503, F::kUR, "upstream_reset_before_response_started{remote_refused_stream_reset}", "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset", "the endpoint refused the stream, or closed before it took it"},
     {"upstream_closed", 503, F::kUC, "upstream_reset_before_response_started{connection_termination}", "upstream connect error or disconnect/reset before headers. reset reason: connection termination", "the endpoint closed the connection before it answered"},
     {"upstream_protocol_error", 502, F::kUPE, "upstream_reset_before_response_started{protocol_error}", "upstream connect error or disconnect/reset before headers. reset reason: protocol error", "the endpoint's response breaks HTTP"},
     {"upstream_head_too_large", 502, F::kUPE, "upstream_reset_before_response_started{protocol_error}", "upstream connect error or disconnect/reset before headers. reset reason: protocol error", "the endpoint's response head is larger than the limit"},
@@ -77,6 +79,8 @@ constexpr ReasonText kTexts[] = {
     {"connection_limit", 0, F::kNone, "", "", "the limit of downstream connections is reached"},
 
     {"downstream_gone", 0, F::kDC, "downstream_remote_disconnect", "", "the client closed before the response was complete"},
+    {"downstream_reset", 0, F::kDR, "http2.remote_reset", "", "the client reset the stream before the response was complete"},
+    {"downstream_protocol_error", 0, F::kDPE, "http2.violation.of.messaging.rule", "", "the client broke HTTP/2; the stream or the connection was ended"},
     {"downstream_write_failed", 0, F::kDC, "downstream_local_disconnect", "", "writing to the client failed"},
     {"relay_client_reset", 0, F::kNone, "", "", "the client reset its connection; the endpoint's was reset too"},
     {"relay_upstream_reset", 0, F::kUR, "", "", "the endpoint reset its connection; the client's was reset too"},

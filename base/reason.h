@@ -61,6 +61,8 @@ enum class Reason : uint8_t {
   kUpstreamConnectFailed,
   kUpstreamConnectTimeout,
   kUpstreamReset,
+  kUpstreamRemoteReset,
+  kUpstreamRefusedStream,
   kUpstreamClosed,
   kUpstreamProtocolError,
   kUpstreamHeadTooLarge,
@@ -78,6 +80,8 @@ enum class Reason : uint8_t {
   kConnectionLimit,
   // Ends without an answer.
   kDownstreamGone,
+  kDownstreamReset,
+  kDownstreamProtocolError,
   kDownstreamWriteFailed,
   kRelayClientReset,
   kRelayUpstreamReset,

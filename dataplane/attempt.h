@@ -16,6 +16,8 @@ class Exchange;
 using UpstreamCluster = upstream::ClusterState<Exchange>;
 using UpstreamHost = upstream::Host<Exchange>;
 using UpstreamConnection = upstream::H1Connection<Exchange>;
+using UpstreamH2Connection = upstream::H2Connection<Exchange>;
+using UpstreamCall = upstream::H2Call<Exchange>;
 
 // Attempt is the endpoint's side of one exchange: the connection that the pool gave, whatever it
 // speaks, and how the request is written there. The answer comes to the exchange from the
@@ -27,26 +29,38 @@ class Attempt {
  public:
   // The pool gave a connection.
   void attach(UpstreamConnection& connection, Exchange* exchange) noexcept;
-  bool attached() const noexcept { return h1_ != nullptr; }
-  // The connection told its end, and is not to be touched again.
-  void forget() noexcept { h1_ = nullptr; }
-  http::Protocol protocol() const noexcept { return http::Protocol::kHttp11; }
+  // False: no memory.
+  bool attach(UpstreamH2Connection& connection, Exchange* exchange, base::Arena& arena) noexcept;
+  bool attached() const noexcept { return h1_ != nullptr || h2_ != nullptr; }
+  // The connection, or the stream, told its end.
+  void forget() noexcept;
+  http::Protocol protocol() const noexcept {
+    return h2_ != nullptr ? http::Protocol::kHttp2 : http::Protocol::kHttp11;
+  }
   // The connection served requests before this one.
-  bool used_before() const noexcept { return h1_->used_before(); }
+  bool used_before() const noexcept {
+    return h2_ != nullptr ? h2_->connection().used_before() : h1_->used_before();
+  }
 
   // ---- The request, in this order.
-  // Bytes of the head on the wire; 0: it cannot be written. `no_body`: nothing follows.
-  size_t send_head(http::RequestHead* head, bool no_body, const base::BlockRef& block,
-                   base::Arena& arena) noexcept;
+  // False: it cannot be written. `no_body`: nothing follows. The answer is decoded into `response`
+  // where the codec does not ask for it later.
+  bool send_head(http::RequestHead* head, bool no_body, http::ResponseHead* response,
+                 const base::BlockRef& block, base::Arena& arena) noexcept;
+  // Of the head, on the wire; HTTP/2 knows it when it has left.
+  uint64_t head_bytes() const noexcept {
+    return h2_ != nullptr ? h2_->stream().head_bytes_sent() : head_bytes_;
+  }
   void send_data(base::Chain&& data, base::BlockPool& blocks) noexcept;
   void send_end(const http::FieldList* trailers, base::Arena& arena) noexcept;
   // No more of the body is wanted now; Exchange::on_upstream_drained() says when.
-  bool congested() const noexcept { return h1_->stream().congested(); }
+  bool congested() const noexcept {
+    return h2_ != nullptr ? h2_->stream().congested() : h1_->stream().congested();
+  }
 
   // ---- The response.
-  void pause() noexcept { h1_->pause(); }
-  void resume() noexcept { h1_->resume(); }
-  bool response_done() const noexcept { return h1_->response_done(); }
+  void pause() noexcept { h2_ != nullptr ? h2_->pause() : h1_->pause(); }
+  void resume() noexcept { h2_ != nullptr ? h2_->resume() : h1_->resume(); }
 
   // Bytes go both ways as they are from now on; send_end() then ends our half.
   void become_tunnel(base::Arena* arena) noexcept;
@@ -58,8 +72,11 @@ class Attempt {
 
  private:
   UpstreamConnection* h1_ = nullptr;
+  UpstreamCall* h2_ = nullptr;  // at most one of the two
+  uint64_t head_bytes_ = 0;
   bool chunked_ = false;
   bool tunnel_ = false;
+  bool ended_ = false;  // HTTP/2: nothing more is to be sent
   http::ChunkWriter chunks_;
 };
 

@@ -1,6 +1,7 @@
 #include "dataplane/downstream.h"
 
 #include "dataplane/h1_session.h"
+#include "dataplane/h2_session.h"
 #include "dataplane/worker.h"
 
 namespace sluice::dataplane {
@@ -10,33 +11,63 @@ void Downstream::attach(H1Session& session) noexcept {
   h1_ = &session;
 }
 
-bool Downstream::is_open() const noexcept {
-  return session_ != nullptr && session_->stream().is_open();
+void Downstream::attach(H2Request& request) noexcept {
+  session_ = &request.session();
+  h2_ = &request;
 }
 
-void Downstream::send_continue() noexcept {
+bool Downstream::is_open() const noexcept {
+  if (session_ == nullptr || !session_->stream().is_open()) return false;
+  return h2_ == nullptr || h2_->stream().codec() != nullptr;
+}
+
+void Downstream::send_continue(base::Arena& arena) noexcept {
+  if (h2_ != nullptr) {
+    http::ResponseHead head;
+    head.status = 100;
+    return send_interim(&head, {}, arena);
+  }
   h1_->stream().write(std::string_view("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
 void Downstream::send_interim(http::ResponseHead* head, const base::BlockRef& block,
                               base::Arena& arena) noexcept {
+  if (h2_ != nullptr) {
+    h2_->session().codec().send_interim(h2_->stream(), head, arena);
+    return h2_->session().mark_dirty();
+  }
   base::Chain lines;
   if (http::write_response_head(head, {}, block, arena, &lines)) {
     h1_->stream().write(std::move(lines));
   }
 }
 
-size_t Downstream::send_head(http::ResponseHead* head, const http::ResponseWrite& how, bool no_body,
-                             const base::BlockRef& block, base::Arena& arena) noexcept {
+bool Downstream::send_head(http::ResponseHead* head, const http::ResponseWrite& how, bool no_body,
+                           const base::BlockRef& block, base::Arena& arena) noexcept {
+  if (h2_ != nullptr) {
+    if (!h2_->session().codec().send_response(h2_->stream(), head, no_body, arena)) return false;
+    ended_ = no_body;
+    h2_->session().mark_dirty();
+    return true;
+  }
   net::Stream& stream = h1_->stream();
   const size_t before = stream.buffered();
-  if (!http::write_response_head(head, how, block, arena, &stream.out())) return 0;
+  if (!http::write_response_head(head, how, block, arena, &stream.out())) return false;
   chunked_ = !no_body && how.framing.kind == http::Framing::Kind::kChunked;
   stream.mark_dirty();
-  return stream.buffered() - before;
+  head_bytes_ = stream.buffered() - before;
+  return true;
+}
+
+uint64_t Downstream::head_bytes() const noexcept {
+  return h2_ != nullptr ? h2_->stream().head_bytes_sent() : head_bytes_;
 }
 
 void Downstream::send_data(base::View&& data) noexcept {
+  if (h2_ != nullptr) {
+    h2_->session().codec().send_data(h2_->stream(), std::move(data));
+    return h2_->session().mark_dirty();
+  }
   net::Stream& stream = h1_->stream();
   if (chunked_) {
     base::Chain chunk;
@@ -49,6 +80,12 @@ void Downstream::send_data(base::View&& data) noexcept {
 }
 
 void Downstream::send_end(const http::FieldList* trailers, base::Arena& arena) noexcept {
+  if (h2_ != nullptr) {
+    if (ended_) return;
+    ended_ = true;
+    h2_->session().codec().send_end(h2_->stream(), trailers);
+    return h2_->session().mark_dirty();
+  }
   if (!chunked_) return;
   net::Stream& stream = h1_->stream();
   if (!chunks_.append_last(trailers, arena, &stream.out())) {
@@ -57,19 +94,37 @@ void Downstream::send_end(const http::FieldList* trailers, base::Arena& arena) n
   stream.mark_dirty();
 }
 
-void Downstream::finish() noexcept { h1_->finish_response(); }
+// Of HTTP/2 the codec's news tell when the end has left.
+void Downstream::finish(base::Arena& arena) noexcept {
+  if (h2_ != nullptr) return send_end(nullptr, arena);
+  h1_->finish_response();
+}
 
-bool Downstream::congested() const noexcept { return h1_->stream().congested(); }
+bool Downstream::congested() const noexcept {
+  return h2_ != nullptr ? h2_->stream().congested() : h1_->stream().congested();
+}
 
-void Downstream::resume_body() noexcept { h1_->resume_body(); }
+void Downstream::resume_body() noexcept {
+  if (h2_ != nullptr) return h2_->session().resume_body(*h2_);
+  h1_->resume_body();
+}
 
-void Downstream::become_tunnel() noexcept { h1_->become_tunnel(); }
+void Downstream::become_tunnel() noexcept {
+  if (h2_ == nullptr) h1_->become_tunnel();
+}
 
-void Downstream::deadline_changed() noexcept { h1_->deadline_changed(); }
+void Downstream::deadline_changed() noexcept {
+  if (h2_ != nullptr) return h2_->session().deadline_changed(*h2_);
+  h1_->deadline_changed();
+}
 
-void Downstream::cut() noexcept { h1_->cut(); }
+void Downstream::cut() noexcept {
+  if (h2_ != nullptr) return h2_->session().reset(*h2_, http::H2Error::kInternal);
+  h1_->cut();
+}
 
 void Downstream::exchange_done(bool close, bool unread_request) noexcept {
+  if (h2_ != nullptr) return h2_->session().exchange_done(*h2_);
   h1_->exchange_done(close, unread_request);
 }
 

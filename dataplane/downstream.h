@@ -12,6 +12,7 @@ namespace sluice::dataplane {
 
 class Exchange;
 class H1Session;
+class H2Request;
 
 // Downstream is the client's side of one exchange, whatever the client speaks: how a response is
 // written, how the request's body is asked for, when to hurry, how to end. A closed set of codecs
@@ -22,23 +23,27 @@ class H1Session;
 class Downstream {
  public:
   void attach(H1Session& session) noexcept;
+  void attach(H2Request& request) noexcept;
   bool attached() const noexcept { return session_ != nullptr; }
   HttpSession& session() const noexcept { return *session_; }
+  bool is_http2() const noexcept { return h2_ != nullptr; }
   // A response can still reach the client.
   bool is_open() const noexcept;
 
   // ---- The response, in this order.
-  void send_continue() noexcept;
+  void send_continue(base::Arena& arena) noexcept;
   void send_interim(http::ResponseHead* head, const base::BlockRef& block,
                     base::Arena& arena) noexcept;
-  // Bytes of the head on the wire; 0: it cannot be written. `how.framing` is as framing_for() says;
-  // `no_body`: nothing follows, send_end() may still be called.
-  size_t send_head(http::ResponseHead* head, const http::ResponseWrite& how, bool no_body,
-                   const base::BlockRef& block, base::Arena& arena) noexcept;
+  // False: it cannot be written. `how.framing` is as framing_for() says; `no_body`: nothing
+  // follows, send_end() may still be called.
+  bool send_head(http::ResponseHead* head, const http::ResponseWrite& how, bool no_body,
+                 const base::BlockRef& block, base::Arena& arena) noexcept;
+  // Of the head, on the wire; HTTP/2 knows it when it has left.
+  uint64_t head_bytes() const noexcept;
   void send_data(base::View&& data) noexcept;
   void send_end(const http::FieldList* trailers, base::Arena& arena) noexcept;
   // The response is queued to its end: Exchange::on_flushed() when it has left.
-  void finish() noexcept;
+  void finish(base::Arena& arena) noexcept;
   // No more of the response is wanted now; Exchange::on_downstream_drained() says when.
   bool congested() const noexcept;
 
@@ -57,7 +62,10 @@ class Downstream {
  private:
   HttpSession* session_ = nullptr;
   H1Session* h1_ = nullptr;
+  H2Request* h2_ = nullptr;  // one of the two
+  uint64_t head_bytes_ = 0;
   bool chunked_ = false;
+  bool ended_ = false;  // HTTP/2: nothing more is to be sent
   http::ChunkWriter chunks_;
 };
 

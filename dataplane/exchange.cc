@@ -4,6 +4,7 @@
 
 #include "base/plant.h"
 #include "dataplane/h1_session.h"
+#include "dataplane/h2_session.h"
 #include "dataplane/worker.h"
 #include "http/path.h"
 #include "router/rewrite.h"
@@ -31,6 +32,12 @@ bool is_idempotent(http::Method method) noexcept {  // RFC 9110 9.2.2
     default:
       return false;
   }
+}
+
+bool speaks_http2(upstream::TransportValue::Http kind, http::Protocol downstream) noexcept {
+  using Http = upstream::TransportValue::Http;
+  if (kind == Http::kUseDownstream) return downstream == http::Protocol::kHttp2;
+  return kind == Http::kHttp2;  // kAuto: by ALPN, and without TLS that is HTTP/1.1
 }
 
 bool lists_upgrade(const std::vector<std::string>& allowed, std::string_view wanted) noexcept {
@@ -61,6 +68,11 @@ void Exchange::begin(H1Session& session) noexcept {
   begin(http::Protocol::kHttp11);
 }
 
+void Exchange::begin(H2Request& request) noexcept {
+  down_.attach(request);
+  begin(http::Protocol::kHttp2);
+}
+
 void Exchange::begin(http::Protocol protocol) noexcept {
   HttpSession& session = down_.session();
   config_ = &session.config();
@@ -84,7 +96,7 @@ void Exchange::begin(http::Protocol protocol) noexcept {
 }
 
 void Exchange::start(const base::BlockRef& block, bool has_body) noexcept {
-  base::plant(block->data(), block->filled());
+  if (block) base::plant(block->data(), block->filled());
   request_block_ = block;
   has_body_ = has_body;
   request_complete_ = !has_body;
@@ -108,8 +120,12 @@ void Exchange::refuse(Reason reason) noexcept {
 
 bool Exchange::prepare_head() noexcept {
   if (request_.method == http::Method::kTrace) return reply(Reason::kMethodNotAllowed), false;
-  if (request_.method == http::Method::kConnect) return reply(Reason::kUpgradeRefused), false;
-  if (request_.upgrade) {
+  if (request_.method == http::Method::kConnect && !upgrade_from_connect()) {
+    return reply(Reason::kUpgradeRefused), false;
+  }
+  if (request_.upgrade && !request_.protocol.empty()) {
+    upgrade_asked_ = true;
+  } else if (request_.upgrade) {
     const bool allowed =
         lists_upgrade(config_->value.upgrades, request_.fields.value(HeaderId::kUpgrade));
     request_.upgrade = upgrade_asked_ = allowed && !has_body_;
@@ -121,7 +137,7 @@ bool Exchange::prepare_head() noexcept {
     if (!config_->value.proxy_100_continue) {
       request_.fields.remove(HeaderId::kExpect);
       if (has_body_ && request_.version_minor >= 1) {
-        down_.send_continue();
+        down_.send_continue(arena_);
       }
     }
   }
@@ -154,6 +170,20 @@ bool Exchange::prepare_head() noexcept {
   extra.add(HeaderId::kLocation, request_.path);
   reply(Reason::kPathEscapedSlash, 307, {}, &extra);
   return false;
+}
+
+// Extended CONNECT (RFC 8441) inside is what it is in HTTP/1.1: a GET that asks for an upgrade.
+// What follows it are the tunnel's bytes, not a body.
+bool Exchange::upgrade_from_connect() noexcept {
+  if (request_.protocol.empty() || request_complete_) return false;
+  if (!lists_upgrade(config_->value.upgrades, request_.protocol)) return false;
+  request_.method = http::Method::kGet;
+  request_.method_text = http::text_of(http::Method::kGet);
+  request_.upgrade = request_.nominates = true;
+  has_body_ = false;
+  request_.framing = {};
+  return request_.fields.add(HeaderId::kConnection, "upgrade") &&
+         request_.fields.add(HeaderId::kUpgrade, request_.protocol);
 }
 
 void Exchange::match_route() noexcept {
@@ -311,6 +341,7 @@ void Exchange::forward() noexcept {
   }
   cluster.hold(*host_);
   stamps_.mark(Stamp::kPicked);
+  http2_upstream_ = speaks_http2(host_->transport->value.http, facts_.protocol);
   if (!finish_request_head()) return reply(Reason::kInternal);
   if (policy.timeout_ns > 0) timeout_ns_ = policy.timeout_ns;
   if (request_complete_ && timeout_ns_ != 0) {
@@ -366,7 +397,9 @@ bool Exchange::finish_request_head() noexcept {
 void Exchange::ask_for_connection() noexcept {
   ++facts_.attempts;
   waiting_for_pool_ = true;
-  const Reason refused = cluster_->acquire(*host_, this, match_.route->policy().priority);
+  const uint8_t priority = match_.route->policy().priority;
+  const Reason refused = http2_upstream_ ? cluster_->acquire_h2(*host_, this, priority)
+                                         : cluster_->acquire(*host_, this, priority);
   if (refused == Reason::kNone) return;
   waiting_for_pool_ = false;
   cluster_->cells().upstream_rq_pending_overflow.add();
@@ -386,6 +419,12 @@ void Exchange::on_pool_ready(UpstreamConnection& connection) noexcept {
   on_attached();
 }
 
+void Exchange::on_pool_ready(UpstreamH2Connection& connection) noexcept {
+  waiting_for_pool_ = false;
+  if (!up_.attach(connection, this, arena_)) return reply(Reason::kInternal);
+  on_attached();
+}
+
 void Exchange::on_attached() noexcept {
   waiting_for_pool_ = false;
   stamps_.mark(Stamp::kPoolReady);
@@ -393,13 +432,14 @@ void Exchange::on_attached() noexcept {
   cluster_->cells().upstream_rq_total.add();
   cluster_->cells().upstream_rq_active.add();
   facts_.upstream_protocol = up_.protocol();
-  const size_t head_bytes = up_.send_head(&request_, !has_body_, request_block_, arena_);
-  if (head_bytes == 0) return reply(Reason::kInternal);
-  facts_.upstream_wire_sent += head_bytes;
+  const bool no_body = !has_body_ && !upgrade_asked_;
+  if (!up_.send_head(&request_, no_body, &response_, request_block_, arena_)) {
+    return reply(Reason::kInternal);
+  }
   stamps_.mark(Stamp::kHeadSent);
   head_sent_ = true;
   end_sent_ = !has_body_;
-  if (!early_body_.empty()) send_body(std::exchange(early_body_, {}));
+  if (!early_body_.empty() && !upgrade_asked_) send_body(std::exchange(early_body_, {}));
   if (has_body_ && request_complete_) send_request_end();
   const bool waited = body_congested_;
   update_body_flow();
@@ -414,6 +454,11 @@ void Exchange::on_request_data(base::View&& data) noexcept {
   if (response_done_) return;  // answered early: the rest is read and dropped until we close
   base::Chain chain;
   chain.append(std::move(data));
+  if (awaits_tunnel()) {  // not a byte of a tunnel goes out before both sides agreed to it
+    early_body_.append(std::move(chain));
+    body_congested_ = true;
+    return;
+  }
   if (tunnel_ || head_sent_) {
     send_body(std::move(chain));
   } else {
@@ -466,18 +511,23 @@ void Exchange::on_upstream_drained() noexcept {
 // Safe only where the backend cannot have begun the work (RFC 9110 9.2.2): the connection had
 // served before and died before the first byte of an answer, and the request may be repeated as it
 // is.
-bool Exchange::may_try_again(const base::Fault& fault, bool used_before) const noexcept {
-  return used_before && fault.replay_safe && !response_began_ && !has_body_ && !upgrade_asked_ &&
-         is_idempotent(request_.method) && facts_.attempts <= kMaxStaleAttempts;
+bool Exchange::may_try_again(Reason reason, const base::Fault& fault,
+                             bool used_before) const noexcept {
+  if (!fault.replay_safe || response_began_ || has_body_ || upgrade_asked_) return false;
+  if (facts_.attempts > kMaxStaleAttempts) return false;
+  // The endpoint itself says that it did nothing with it (RFC 9113 8.7): any method.
+  if (reason == Reason::kUpstreamRefusedStream) return true;
+  return used_before && is_idempotent(request_.method);
 }
 
 void Exchange::on_upstream_broken(Reason reason, base::Fault fault, int error) noexcept {
   const bool used_before = up_.used_before();
+  facts_.upstream_wire_sent += up_.head_bytes();
   up_.forget();
   base::ClusterCells& cells = cluster_->cells();
   cells.upstream_rq_active.sub();
   facts_.upstream_transport_failure = describe_errno(error);
-  if (may_try_again(fault, used_before)) {
+  if (may_try_again(reason, fault, used_before)) {
     cells.upstream_rq_retry.add();
     head_sent_ = false;
     ask_for_connection();
@@ -496,12 +546,13 @@ void Exchange::drop_upstream() noexcept {
   early_body_.clear();
   if (waiting_for_pool_) {
     waiting_for_pool_ = false;
-    cluster_->forget(*host_, this);
+    cluster_->forget(*host_, this, http2_upstream_);
     pending_credit_.reset();
     cluster_->cells().upstream_rq_cancelled.add();
   }
   if (up_.attached()) {
     cluster_->cells().upstream_rq_active.sub();
+    facts_.upstream_wire_sent += up_.head_bytes();
     if (up_.end(end_sent_)) cluster_->cells().upstream_rq_tx_reset.add();
   }
   if (host_ != nullptr) {

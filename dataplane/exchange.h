@@ -18,6 +18,7 @@
 namespace sluice::dataplane {
 
 class H1Session;
+class H2Request;
 class Worker;
 
 // Exchange is one request and its response: the file to read first. Its steps, in order:
@@ -50,6 +51,7 @@ class Exchange : public upstream::PoolWaiter {
 
   // A new request begins on `session`; its first byte came now. request() is then parsed into.
   void begin(H1Session& session) noexcept;
+  void begin(H2Request& request) noexcept;
   http::RequestHead& request() noexcept { return request_; }
   base::Arena& arena() noexcept { return arena_; }
   // The head is complete; it lies in `block`. `has_body`: data and end follow.
@@ -75,11 +77,16 @@ class Exchange : public upstream::PoolWaiter {
   // ---- From pools and upstream codec (see cluster_state.h and h1_connection.h).
 
   void on_pool_ready(UpstreamConnection& connection) noexcept;
+  void on_pool_ready(UpstreamH2Connection& connection) noexcept;
   void on_pool_failed(base::Reason reason, base::Fault fault, int error) noexcept;
   void set_pending_credit(base::Credit credit) noexcept { pending_credit_ = std::move(credit); }
   http::ResponseHead* response_head() noexcept;
   http::Method request_method() const noexcept { return request_.method; }
   const http::H1Options& response_options() const noexcept;
+  // What the response's head points to lives until the exchange is logged.
+  http::H2Held* response_held() noexcept { return &response_held_; }
+  // How much of the request's body may wait on a shared connection.
+  uint32_t upstream_mark_bytes() const noexcept;
   void on_upstream_informational(const base::BlockRef& block) noexcept;
   void on_upstream_head(const base::BlockRef& block) noexcept;
   void on_upstream_data(base::View&& data) noexcept;
@@ -99,6 +106,7 @@ class Exchange : public upstream::PoolWaiter {
  private:
   // Request side.
   bool prepare_head() noexcept;
+  bool upgrade_from_connect() noexcept;
   void match_route() noexcept;
   void run_filters() noexcept;
   void after_filters(filters::Verdict verdict) noexcept;
@@ -118,13 +126,20 @@ class Exchange : public upstream::PoolWaiter {
   void arm_route_timeout() noexcept;
   // As the client sees it: told by a trusted x-forwarded-proto where TLS ended before us.
   bool came_by_tls() const noexcept { return request_.scheme == "https"; }
-  bool may_try_again(const base::Fault& fault, bool used_before) const noexcept;
+  bool may_try_again(base::Reason reason, const base::Fault& fault,
+                     bool used_before) const noexcept;
 
   // Response side.
   void reply(base::Reason reason) noexcept;
   void reply(base::Reason reason, uint16_t status, std::string_view body,
              const http::FieldList* extra = nullptr) noexcept;
   bool run_response_filters() noexcept;
+  bool accept_upgrade() noexcept;
+  void begin_tunnel() noexcept;
+  bool fill_reply(base::Reason reason, uint16_t status, std::string_view body,
+                  const http::FieldList* extra) noexcept;
+  bool fill_grpc_reply(base::Reason reason, uint16_t status, std::string_view body,
+                       const http::FieldList* extra) noexcept;
   bool write_head(http::ResponseWrite how, const base::BlockRef& block) noexcept;
   std::string_view describe_errno(int error) noexcept;
   void response_finished() noexcept;
@@ -149,6 +164,7 @@ class Exchange : public upstream::PoolWaiter {
   UpstreamHost* host_ = nullptr;
   Attempt up_;
   http::ResponseHead response_;
+  http::H2Held response_held_;  // behind arena_, where its list is
   base::BlockRef response_block_;
   base::Stamps stamps_;
   http::Facts facts_;
@@ -176,6 +192,7 @@ class Exchange : public upstream::PoolWaiter {
   bool in_request_ = false;  // counted as active
   bool waiting_for_filter_ = false;
   bool waiting_for_pool_ = false;
+  bool http2_upstream_ = false;
   bool discard_response_body_ = false;
   base::Chain early_body_;  // came before there was a connection
   const http::FieldList* request_trailers_ = nullptr;

@@ -3,6 +3,7 @@
 
 #include "dataplane/exchange.h"
 #include "dataplane/worker.h"
+#include "http/grpc.h"
 
 // The way back: the endpoint's answer or our own, its last byte, and what is written down of it.
 namespace sluice::dataplane {
@@ -12,6 +13,11 @@ using base::Stamp;
 using http::HeaderId;
 
 namespace {
+
+bool is_empty(const http::Framing& framing) noexcept {
+  return framing.kind == http::Framing::Kind::kNone ||
+         (framing.kind == http::Framing::Kind::kLength && framing.length == 0);
+}
 
 bool has_no_body(uint16_t status) noexcept { return status == 204 || status == 304; }
 
@@ -28,6 +34,11 @@ const http::H1Options& Exchange::response_options() const noexcept {
 }
 
 // 103 and the like go on; 100 only where the client's Expect did (RFC 9110 15.2).
+uint32_t Exchange::upstream_mark_bytes() const noexcept {
+  constexpr uint32_t kMost = 64 * 1024;
+  return std::min(host_->transport->value.buffer_limit_bytes, kMost);
+}
+
 void Exchange::on_upstream_informational(const base::BlockRef& block) noexcept {
   active_at_ = worker_.loop().now();
   if (request_.version_minor == 0) return;
@@ -42,12 +53,9 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
   stamps_.set(Stamp::kResponseFirst, stamps_.get(Stamp::kResponseHead));
   response_block_ = block;
   base::ClusterCells& cells = cluster_->cells();
-  if (response_.status == 101) {
-    if (!upgrade_asked_ || !response_.upgrade) {
-      cells.upstream_cx_protocol_error.add();
-      return reply(Reason::kUpstreamProtocolError);
-    }
-    tunnel_ = true;
+  if (!accept_upgrade()) {
+    cells.upstream_cx_protocol_error.add();
+    return reply(Reason::kUpstreamProtocolError);
   }
   facts_.response = &response_;
   facts_.response_code = response_.status;
@@ -65,10 +73,32 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
   if (!prepare_response(&response_, context) || !write_head(how, block)) {
     return abort(Reason::kInternal);
   }
-  if (!tunnel_) return;
+  if (tunnel_) begin_tunnel();
+}
+
+// False: the endpoint switched to what nobody asked for. 2xx to an extended CONNECT is a 101
+// inside.
+bool Exchange::accept_upgrade() noexcept {
+  if (upgrade_asked_ && up_.protocol() == http::Protocol::kHttp2 && response_.status / 100 == 2) {
+    response_.status = 101;
+    response_.upgrade = true;
+    response_.reason_phrase = response_.line = {};
+    const std::string_view to = request_.fields.value(HeaderId::kUpgrade);
+    if (!response_.fields.add(HeaderId::kConnection, "upgrade")) return false;
+    if (!response_.fields.add(HeaderId::kUpgrade, to)) return false;
+  }
+  if (response_.status != 101) return true;
+  tunnel_ = upgrade_asked_ && response_.upgrade;
+  return tunnel_;
+}
+
+void Exchange::begin_tunnel() noexcept {
   up_.become_tunnel(&arena_);
   session().cells().downstream_cx_upgrades_total.add();
   down_.become_tunnel();
+  if (!early_body_.empty()) send_body(std::exchange(early_body_, {}));
+  update_body_flow();
+  if (!body_congested_) down_.resume_body();
 }
 
 // False: the exchange was answered otherwise, or ended.
@@ -95,18 +125,18 @@ bool Exchange::write_head(http::ResponseWrite how, const base::BlockRef& block) 
   const bool until_close = how.framing.kind == http::Framing::Kind::kUntilClose;
   how.downstream_minor = request_.version_minor;
   how.to_head = request_.method == http::Method::kHead;
-  if (session().draining()) {
-    close_after_ = true;
-    session().cells().downstream_cx_drain_close.add();
+  if (!down_.is_http2()) {
+    if (session().draining()) {
+      close_after_ = true;
+      session().cells().downstream_cx_drain_close.add();
+    }
+    close_after_ = close_after_ || !request_.keep_alive || (until_close && !how.to_head);
+    how.close = close_after_ && !tunnel_;
   }
-  close_after_ = close_after_ || !request_.keep_alive || (until_close && !how.to_head);
-  how.close = close_after_ && !tunnel_;
   discard_response_body_ = how.to_head || has_no_body(response_.status);
-  const size_t head_bytes = down_.send_head(&response_, how, discard_response_body_, block, arena_);
-  if (head_bytes == 0) return false;
+  const bool no_body = !tunnel_ && (discard_response_body_ || is_empty(response_.framing));
+  if (!down_.send_head(&response_, how, no_body, block, arena_)) return false;
   response_began_ = true;
-  facts_.response_head_bytes = head_bytes;
-  facts_.downstream_wire_sent += head_bytes;
   stamps_.mark(Stamp::kResponseBegun);
   base::HttpCells& cells = session().cells();
   base::count_downstream(cells, response_.status);
@@ -143,7 +173,7 @@ void Exchange::response_finished() noexcept {
   if (!request_complete_ || tunnel_) close_after_ = true;
   drop_upstream();
   route_deadline_ = 0;
-  down_.finish();
+  down_.finish(arena_);
 }
 
 // ---- Answers of our own.
@@ -159,7 +189,6 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
   drop_upstream();
   if (!down_.is_open()) return abort(reason);
   facts_.reason = reason;
-  facts_.response_code = status;
   // As Envoy does, the cluster is charged for what we say in its place.
   if (cluster_ != nullptr && reason >= Reason::kNoHealthyUpstream &&
       reason <= Reason::kOverflowRetries) {
@@ -167,19 +196,13 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
   }
   if (!request_complete_) close_after_ = true;
   upgrade_asked_ = false;
-  http::ResponseHead& head = *response_head();
-  head.status = status;
+  const bool grpc = request_.is_grpc;
+  const bool ok =
+      grpc ? fill_grpc_reply(reason, status, body, extra) : fill_reply(reason, status, body, extra);
+  if (grpc) body = {};
+  http::ResponseHead& head = response_;
   facts_.response = &head;
-  char length[20];
-  bool ok =
-      body.empty() || (head.fields.add(HeaderId::kContentLength, decimal(body.size(), length)) &&
-                       head.fields.add(HeaderId::kContentType, "text/plain"));
-  if (base::text_of(reason).flag == base::ResponseFlag::kUO) {
-    ok = ok && head.fields.add(HeaderId::kXEnvoyOverloaded, "true");
-  }
-  if (extra != nullptr) {
-    for (const http::Field& f : *extra) ok = ok && head.fields.add(f.name(), f.value());
-  }
+  facts_.response_code = head.status;
   head.framing = {http::Framing::Kind::kLength, body.size()};
   if (!run_response_filters()) return;
   const ResponseContext context{&config_->value, worker_.date(), facts_.request_id};
@@ -199,6 +222,43 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
   stamps_.mark(Stamp::kResponseEnd);
   down_.deadline_changed();
   response_finished();
+}
+
+bool Exchange::fill_reply(Reason reason, uint16_t status, std::string_view body,
+                          const http::FieldList* extra) noexcept {
+  http::ResponseHead& head = *response_head();
+  head.status = status;
+  char length[20];
+  bool ok =
+      body.empty() || (head.fields.add(HeaderId::kContentLength, decimal(body.size(), length)) &&
+                       head.fields.add(HeaderId::kContentType, "text/plain"));
+  if (base::text_of(reason).flag == base::ResponseFlag::kUO) {
+    ok = ok && head.fields.add(HeaderId::kXEnvoyOverloaded, "true");
+  }
+  if (extra != nullptr) {
+    for (const http::Field& f : *extra) ok = ok && head.fields.add(f.name(), f.value());
+  }
+  return ok;
+}
+
+// To a gRPC client a failure is a status in trailers alone, with HTTP 200 (gRPC over HTTP/2,
+// "Trailers-Only"; Envoy's mapping of status codes).
+bool Exchange::fill_grpc_reply(Reason reason, uint16_t status, std::string_view body,
+                               const http::FieldList* extra) noexcept {
+  http::ResponseHead& head = *response_head();
+  head.status = 200;
+  bool ok = head.fields.add(HeaderId::kContentType, "application/grpc") &&
+            head.fields.add(HeaderId::kGrpcStatus, http::grpc_status_of(status));
+  if (!body.empty()) {
+    ok = ok && head.fields.add(HeaderId::kGrpcMessage, http::grpc_message(body, arena_));
+  }
+  if (base::text_of(reason).flag == base::ResponseFlag::kUO) {
+    ok = ok && head.fields.add(HeaderId::kXEnvoyOverloaded, "true");
+  }
+  if (extra != nullptr) {
+    for (const http::Field& f : *extra) ok = ok && head.fields.add(f.name(), f.value());
+  }
+  return ok;
 }
 
 // ---- The end.
@@ -253,6 +313,8 @@ void Exchange::complete() noexcept {
     filters::visit_chain(config_->chain->index(),
                          [&]<typename Chain>() { Chain::done(run_, context_); });
   }
+  facts_.response_head_bytes = down_.head_bytes();
+  facts_.downstream_wire_sent += facts_.response_head_bytes;
   account();
   log();
   if (cluster_ != nullptr) cluster_->drop_user();

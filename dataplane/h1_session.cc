@@ -8,7 +8,10 @@ namespace sluice::dataplane {
 
 namespace {
 constexpr uint32_t kLeastRoom = 512;
-}
+
+// RFC 9113 3.4: what a client begins HTTP/2 with that knows the server to speak it.
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+}  // namespace
 
 H1Session::H1Session(Worker& worker, WorkerListener& listener, const base::Address& peer,
                      uint64_t id)
@@ -111,7 +114,7 @@ void H1Session::read() noexcept {
       return;
     }
     if (r.drained) {
-      if (phase_ == Phase::kIdle) block_.reset();
+      if (phase_ == Phase::kIdle && unread() == 0) block_.reset();
       return;
     }
   }
@@ -133,9 +136,29 @@ bool H1Session::process() noexcept {
   }
 }
 
+// The first bytes decide what is spoken where the listener takes both.
+H1Session::Guess H1Session::guess_codec() noexcept {
+  if (config_->value.codec != HttpValue::Codec::kAuto) return Guess::kHttp1;
+  const size_t size = std::min(unread(), kPreface.size());
+  if (std::memcmp(block_->data() + at_, kPreface.data(), size) != 0) return Guess::kHttp1;
+  return size < kPreface.size() ? Guess::kUnknown : Guess::kHttp2;
+}
+
+void H1Session::become_http2() noexcept {
+  phase_ = Phase::kClosed;
+  timer_.cancel();
+  again_.unlink();
+  worker_.become_http2(*this, stream_.release_fd(), std::move(block_), at_);
+}
+
 bool H1Session::process_head() noexcept {
   if (phase_ == Phase::kIdle) {
-    if (!codec_known_) count_codec();
+    if (!codec_known_) {
+      const Guess guess = guess_codec();
+      if (guess == Guess::kUnknown) return true;
+      if (guess == Guess::kHttp2) return become_http2(), false;
+      count_codec();
+    }
     phase_ = Phase::kHead;
     since_ = worker_.loop().now();
     scanned_ = 0;

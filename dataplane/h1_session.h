@@ -66,6 +66,9 @@ class H1Session : public HttpSession {
   bool process_tunnel() noexcept;
   void on_eof() noexcept;
   void refuse(base::Reason reason) noexcept;
+  enum class Guess : uint8_t { kUnknown, kHttp1, kHttp2 };
+  Guess guess_codec() noexcept;
+  void become_http2() noexcept;
   base::MonoNs deadline() const noexcept;
   size_t unread() const noexcept { return block_ ? block_->filled() - at_ : 0; }
   bool reads_now() const noexcept;

@@ -13,6 +13,7 @@
 #include "dataplane/values.h"
 #include "filters/catalogue.h"
 #include "http/h1_parser.h"
+#include "http/h2_options.h"
 #include "http/path.h"
 #include "net/listener_socket.h"
 #include "router/cluster_ids.h"
@@ -34,6 +35,10 @@ struct RouteSlot {
 struct HttpConfig {
   HttpValue value;
   http::H1Options h1;
+  http::H2Options h2;
+  // How much of a response may wait for a stream's window.
+  uint32_t h2_low_mark_bytes = 16 * 1024;
+  uint32_t h2_high_mark_bytes = 64 * 1024;
   http::PathOptions path;
   bool normalises_path = false;
   uint32_t route_slot = 0;  // in Tables::routes

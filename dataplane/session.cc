@@ -1,6 +1,7 @@
 #include "dataplane/session.h"
 
 #include "dataplane/h1_session.h"
+#include "dataplane/h2_session.h"
 #include "dataplane/tcp_session.h"
 #include "dataplane/worker.h"
 
@@ -34,6 +35,8 @@ void Session::drain() noexcept {
   switch (kind_) {
     case Kind::kHttp1:
       return static_cast<H1Session*>(this)->drain();
+    case Kind::kHttp2:
+      return static_cast<H2Session*>(this)->drain();
     case Kind::kTcp:
       return static_cast<TcpSession*>(this)->drain();
   }
@@ -43,6 +46,8 @@ void Session::close(base::Reason reason) noexcept {
   switch (kind_) {
     case Kind::kHttp1:
       return static_cast<H1Session*>(this)->close(reason);
+    case Kind::kHttp2:
+      return static_cast<H2Session*>(this)->close(reason);
     case Kind::kTcp:
       return static_cast<TcpSession*>(this)->close(reason);
   }
@@ -63,8 +68,13 @@ bool HttpSession::draining() const noexcept {
 
 void HttpSession::count_codec() noexcept {
   codec_known_ = true;
-  cells().downstream_cx_http1_total.add();
-  cells().downstream_cx_http1_active.add();
+  if (kind_ == Kind::kHttp2) {
+    cells().downstream_cx_http2_total.add();
+    cells().downstream_cx_http2_active.add();
+  } else {
+    cells().downstream_cx_http1_total.add();
+    cells().downstream_cx_http1_active.add();
+  }
 }
 
 void HttpSession::count_bytes() noexcept {
@@ -73,7 +83,8 @@ void HttpSession::count_bytes() noexcept {
 }
 
 void HttpSession::leave() noexcept {
-  if (codec_known_) cells().downstream_cx_http1_active.sub();
+  if (codec_known_ && kind_ == Kind::kHttp1) cells().downstream_cx_http1_active.sub();
+  if (codec_known_ && kind_ == Kind::kHttp2) cells().downstream_cx_http2_active.sub();
   cells().downstream_cx_active.sub();
   cells().downstream_cx_destroy.add();
   worker_.session_closed(*this);

@@ -26,7 +26,7 @@ struct WorkerListener;
 // Worker-local; made at accept, destroyed by the loop after the turn in which it closed.
 class Session : public net::Deferred, public net::Link {
  public:
-  enum class Kind : uint8_t { kHttp1, kTcp };
+  enum class Kind : uint8_t { kHttp1, kHttp2, kTcp };
 
   Kind kind() const noexcept { return kind_; }
   // Take no new work and end when what goes on has ended.
@@ -77,6 +77,8 @@ class HttpSession : public Session {
   bool first_exchange() const noexcept { return num_requests_ <= 1; }
   // No further request is wanted: the next response says so.
   bool draining() const noexcept;
+  // Leaves the listener, and counts its end. Once, with the loop's defer_destroy().
+  void leave() noexcept;
 
  protected:
   HttpSession(Kind kind, void (*end)(net::Deferred*) noexcept, Worker& worker,
@@ -87,8 +89,6 @@ class HttpSession : public Session {
   void count_codec() noexcept;
   // Before the stream is closed, which forgets them.
   void count_bytes() noexcept;
-  // Leaves the listener, and counts its end. Once, with the loop's defer_destroy().
-  void leave() noexcept;
 
   base::Lease<HttpConfig> config_;
   uint32_t num_requests_ = 0;

@@ -28,6 +28,9 @@ std::shared_ptr<const upstream::Transport> make_transport(const upstream::Transp
   transport->serial = next_serial.fetch_add(1, std::memory_order_relaxed);
   transport->response_options.max_head_bytes = value.max_response_head_bytes;
   transport->response_options.max_fields = value.max_response_headers;
+  transport->h2_options = value.h2.codec;
+  transport->h2_options.max_head_bytes = value.max_response_head_bytes;
+  transport->h2_options.max_fields = value.max_response_headers;
   return transport;
 }
 
@@ -52,6 +55,10 @@ void fill_codec(HttpConfig& config) {
   config.h1.accept_http_10 = v.accept_http_10;
   config.h1.allow_chunked_length = v.allow_chunked_length;
   config.h1.underscores = static_cast<http::H1Options::Underscores>(v.underscores);
+  config.h2 = v.h2.codec;
+  config.h2.max_head_bytes = v.max_request_head_bytes;
+  config.h2.max_fields = v.max_request_headers;
+  config.h2.underscores = static_cast<http::H2Options::Underscores>(v.underscores);
   config.path.normalize = v.normalize_path;
   config.path.merge_slashes = v.merge_slashes;
   config.path.escaped_slashes = static_cast<http::PathOptions::EscapedSlashes>(v.escaped_slashes);
@@ -104,6 +111,7 @@ absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
                            : make_transport(value.transport);
   const std::string prefix = cat("cluster.", stat_text(cluster->stat_name()), ".");
   cluster->stats = stats_.scope<base::ClusterCells>(prefix);
+  cluster->h2_stats = stats_.scope<base::H2Cells>(cat(prefix, "http2."));
   part.membership = stats_.scope<base::MembershipCells>(prefix);
   if (!part.cells) part.cells = base::WorkerCells<base::MembershipCells>(part.membership);
   const bool other_discovery = old != nullptr && old->value.discovery != value.discovery;

@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "filters/values.h"
 #include "router/values.h"
+#include "upstream/values.h"
 
 namespace sluice::dataplane {
 
@@ -44,6 +45,7 @@ enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
 enum class Underscores : uint8_t { kAllow, kReject, kDrop };
 
 struct HttpValue {
+  upstream::H2Value h2;
   enum class Codec : uint8_t { kAuto, kHttp1, kHttp2 };
   Codec codec = Codec::kAuto;
   std::string stat_prefix;

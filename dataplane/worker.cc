@@ -43,6 +43,7 @@ Worker::Worker(const Options& options, const Shared& shared)
       leases_(shared.main, shared.drop),
       random_(seed_of(options.index)),
       cells_(shared.stats.scope<base::TurnCells>("sluice.worker.")),
+      h2_cells_(shared.stats.scope<base::H2Cells>("http2.")),
       next_id_(options.index) {
   if (shared.flusher != nullptr) access_log_ = std::make_unique<WorkerAccessLog>(*shared.flusher);
   loop_.at_turn_begin(turn_begin_);
@@ -116,7 +117,7 @@ UpstreamCluster& Worker::cluster(const upstream::ClusterEntry& entry) {
   std::unique_ptr<UpstreamCluster>& cluster = clusters_[slot];
   if (cluster == nullptr) [[unlikely]] {
     cluster = std::make_unique<UpstreamCluster>(
-        upstream::WorkerParts{loop_, blocks_, leases_, random_}, entry.cluster);
+        upstream::WorkerParts{loop_, blocks_, leases_, random_, slab_}, entry.cluster);
   }
   return *cluster;
 }
@@ -186,16 +187,31 @@ void Worker::on_accept(WorkerListener& listener, int fd, const sockaddr_storage&
     ::close(fd);
     return;
   }
-  auto* session =
-      new H1Session(*this, listener, base::Address::from_sockaddr(peer, length), next_id());
-  if (!session->start(fd)) {
-    delete session;
-    return;
-  }
+  HttpSession* session = open_session(listener, fd, base::Address::from_sockaddr(peer, length));
+  if (session == nullptr) return;
   session_opened(*session);
   base::HttpCells& cells = session->cells();
   cells.downstream_cx_total.add();
   cells.downstream_cx_active.add();
+  if (draining_) session->drain();
+}
+
+// Null: the descriptor could not be attached, and is closed.
+HttpSession* Worker::open_session(WorkerListener& listener, int fd, const base::Address& peer) {
+  if (listener.config->value.codec == HttpValue::Codec::kHttp2) {
+    auto session = std::make_unique<H2Session>(*this, listener, peer, next_id());
+    return session->start(fd, {}, 0) ? session.release() : nullptr;
+  }
+  auto session = std::make_unique<H1Session>(*this, listener, peer, next_id());
+  return session->start(fd) ? session.release() : nullptr;
+}
+
+void Worker::become_http2(H1Session& old, int fd, base::BlockRef block, uint32_t at) noexcept {
+  auto* session = new H2Session(*this, old.listener(), old.peer(), old.id());
+  old.listener().sessions.push_back(*session);
+  old.unlink();
+  loop_.defer_destroy(&old);
+  if (!session->start(fd, std::move(block), at)) return session->leave();
   if (draining_) session->drain();
 }
 

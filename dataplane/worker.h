@@ -10,10 +10,12 @@
 #include "base/hazard.h"
 #include "base/lease.h"
 #include "base/random.h"
+#include "base/slab.h"
 #include "base/stat_groups.h"
 #include "dataplane/access_log.h"
 #include "dataplane/exchange.h"
 #include "dataplane/h1_session.h"
+#include "dataplane/h2_session.h"
 #include "dataplane/tables.h"
 #include "net/listener_socket.h"
 #include "net/loop.h"
@@ -84,6 +86,8 @@ class Worker {
   base::BlockPool& blocks() noexcept { return blocks_; }
   base::LeaseBook& leases() noexcept { return leases_; }
   base::Random& random() noexcept { return random_; }
+  base::Slab& slab() noexcept { return slab_; }
+  base::H2Cells& h2_cells() noexcept { return *h2_cells_; }
   base::CostHistograms& costs() noexcept { return costs_; }  // any thread may read
   // Routing, the chain and the whole of every exchange; the other spans of one in eight, so that
   // all metrics together stay below 2 % of a request (contract, section 2).
@@ -105,6 +109,8 @@ class Worker {
   net::List& exchanges() noexcept { return exchanges_; }
   UpstreamCluster& cluster(const upstream::ClusterEntry& entry);
   void session_closed(Session& session) noexcept;
+  // `old` turned out to speak HTTP/2: what it received goes on as another session.
+  void become_http2(H1Session& old, int fd, base::BlockRef block, uint32_t at) noexcept;
   bool draining() const noexcept { return draining_; }
   // A log line waits: the timer that hands it on must run.
   void note_log_line() noexcept;
@@ -135,6 +141,7 @@ class Worker {
   void hand_over_old_exchanges() noexcept;
   void on_accept(WorkerListener& listener, int fd, const sockaddr_storage& peer,
                  socklen_t length) noexcept;
+  HttpSession* open_session(WorkerListener& listener, int fd, const base::Address& peer);
   void accept_tcp(WorkerListener& listener, int fd, const base::Address& peer) noexcept;
   void session_opened(Session& session) noexcept;
   static void on_drained_version(void* self) noexcept;
@@ -142,12 +149,15 @@ class Worker {
   Options options_;
   Shared shared_;
   base::BlockPool blocks_;  // before the loop: views of streams come from it
+  base::Slab slab_;         // nghttp2's memory
   net::Loop loop_;
   base::HazardDomain<Tables>::ReaderPtr reader_;
   base::Nudge reclaim_nudge_;
   base::LeaseBook leases_;
   base::Random random_;
+
   base::WorkerCells<base::TurnCells> cells_;
+  base::WorkerCells<base::H2Cells> h2_cells_;  // of downstream connections
   base::CostHistograms costs_;
   uint32_t num_recorded_ = 0;
   std::unique_ptr<WorkerAccessLog> access_log_;

@@ -314,7 +314,6 @@ void H2Codec::consume(H2Stream& stream, uint32_t bytes) noexcept {
 H2Stream::~H2Stream() {
   if (codec_ != nullptr) codec_->destroyed(*this);
   leave_news();
-  release_held();
 }
 
 void H2Stream::leave_news() noexcept {

@@ -12,6 +12,7 @@
 #include "base/stat_groups.h"
 #include "http/h2_frame.h"
 #include "http/h2_limits.h"
+#include "http/h2_options.h"
 #include "http/message.h"
 
 struct nghttp2_session;
@@ -38,36 +39,28 @@ enum class H2Error : uint32_t {
   kHttp11Required = 13,
 };
 
-// Limits and windows of a connection; names are Envoy's Http2ProtocolOptions. Defaults are the edge
-// guide's where Envoy's own are not safe.
-struct H2Options {
-  uint32_t hpack_table_size = 4096;
-  uint32_t max_concurrent_streams = 100;       // that the peer may open
-  uint32_t initial_stream_window = 64 * 1024;  // 65,535 to 2^31 - 1
-  uint32_t initial_connection_window = 1024 * 1024;
-  bool allow_connect = false;  // RFC 8441; server role
-  uint32_t max_outbound_frames = 10'000;
-  uint32_t max_outbound_control_frames = 1'000;  // of them PING, SETTINGS and RST_STREAM
-  uint32_t max_consecutive_empty_frames = 1;
-  uint32_t max_priority_frames_per_stream = 100;
-  uint32_t max_window_updates_per_data_frame = 10;
-  uint32_t max_unknown_frames = 10'000;
-  // Bucket for RST_STREAM, received and sent: burst, and refill per second.
-  uint32_t max_resets = 1'000;
-  uint32_t resets_per_second = 33;
-  // Of a head or of trailers: sum of name + value + 32 (cookie crumbs too), and number of fields.
-  uint32_t max_head_bytes = 60 * 1024;
-  uint16_t max_fields = 100;
-  enum class Underscores : uint8_t { kAllow, kReject, kDrop } underscores = Underscores::kAllow;
-  // Envoy's override_stream_error_on_invalid_http_message: true resets the stream where Envoy
-  // would end the connection. Always true here: one bad stream hurts no other.
-  friend bool operator==(const H2Options&, const H2Options&) = default;
+// H2Held keeps the decoded buffers that a received head points to. A member of whoever looks at the
+// head last; it must go before the arena that its list lies in.
+class H2Held {
+ public:
+  H2Held() noexcept = default;
+  H2Held(const H2Held&) = delete;
+  H2Held& operator=(const H2Held&) = delete;
+  ~H2Held() {
+    if (first_ != nullptr) release();
+  }
+
+ private:
+  friend class H2Stream;
+  struct Chunk;
+  void release() noexcept;
+  Chunk* first_ = nullptr;
 };
 
 // H2Stream is one stream as codec and user share it: the user's handle, and what waits to be sent.
 // Its memory is the user's (an exchange's arena); the user destroys it at any time, which resets
 // the stream if it is still open. Views of a received head and of trailers point into decoded
-// buffers that it holds, so they live as long as it.
+// buffers, which live as long as the H2Held that was given, or as the stream without one.
 class H2Stream {
  public:
   // What a stream has to tell after feed() or produce(); or-ed together, see H2Codec::take_news().
@@ -78,7 +71,8 @@ class H2Stream {
     kUnsent = 8,   // its head could not be sent (GOAWAY came, or ids ran out): as refused
   };
 
-  explicit H2Stream(void* owner) noexcept : owner_(owner) {}
+  explicit H2Stream(void* owner, H2Held* held = nullptr) noexcept
+      : owner_(owner), held_(held != nullptr ? held : &own_held_) {}
   ~H2Stream();
   H2Stream(const H2Stream&) = delete;
   H2Stream& operator=(const H2Stream&) = delete;
@@ -108,10 +102,8 @@ class H2Stream {
  private:
   friend class H2Codec;
   friend struct H2Callbacks;
-  struct Held;  // a chunk of decoded buffers, in the arena
 
   bool hold(nghttp2_rcbuf* decoded) noexcept;
-  void release_held() noexcept;
   void leave_news() noexcept;
 
   // Sending.
@@ -139,7 +131,8 @@ class H2Stream {
   RequestHead* request_ = nullptr;    // server role
   ResponseHead* response_ = nullptr;  // client role
   base::Arena* arena_ = nullptr;
-  Held* held_ = nullptr;
+  H2Held own_held_;
+  H2Held* held_;
   FieldList trailers_in_;
   uint64_t head_bytes_in_ = 0;
   uint64_t head_bytes_out_ = 0;

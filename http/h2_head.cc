@@ -12,9 +12,9 @@
 namespace sluice::http {
 
 // References to decoded buffers, in the arena of their stream.
-struct H2Stream::Held {
+struct H2Held::Chunk {
   static constexpr uint32_t kMax = 30;
-  Held* next;
+  Chunk* next;
   uint32_t size;
   nghttp2_rcbuf* bufs[kMax];
 };
@@ -58,23 +58,25 @@ bool is_target(std::string_view text) noexcept {
 
 bool H2Stream::hold(nghttp2_rcbuf* decoded) noexcept {
   if (nghttp2_rcbuf_is_static(decoded) != 0) return true;
-  if (held_ == nullptr || held_->size == Held::kMax) {
-    Held* const more = arena_->array<Held>(1);
+  using Chunk = H2Held::Chunk;
+  Chunk*& first = held_->first_;
+  if (first == nullptr || first->size == Chunk::kMax) {
+    Chunk* const more = arena_->array<Chunk>(1);
     if (more == nullptr) return false;
-    more->next = held_;
+    more->next = first;
     more->size = 0;
-    held_ = more;
+    first = more;
   }
   nghttp2_rcbuf_incref(decoded);
-  held_->bufs[held_->size++] = decoded;
+  first->bufs[first->size++] = decoded;
   return true;
 }
 
-void H2Stream::release_held() noexcept {
-  for (const Held* held = held_; held != nullptr; held = held->next) {
-    for (uint32_t i = 0; i < held->size; ++i) nghttp2_rcbuf_decref(held->bufs[i]);
+void H2Held::release() noexcept {
+  for (const Chunk* chunk = first_; chunk != nullptr; chunk = chunk->next) {
+    for (uint32_t i = 0; i < chunk->size; ++i) nghttp2_rcbuf_decref(chunk->bufs[i]);
   }
-  held_ = nullptr;
+  first_ = nullptr;
 }
 
 void H2Codec::begin_block(H2Stream* stream) noexcept {

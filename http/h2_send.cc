@@ -96,7 +96,17 @@ uint64_t skipped(const Framing& framing) noexcept {
   return kNotSent | (open_ended ? bit(HeaderId::kContentLength) : 0);
 }
 
+// An upgrade inside is an extended CONNECT on the wire (RFC 8441 5).
+bool add_upgrade(const RequestHead& head, Fields* fields) noexcept {
+  fields->add(":method", "CONNECT");
+  return fields->add_checked(":scheme", head.scheme.empty() ? "http" : head.scheme) &&
+         fields->add_checked(":path", head.path) &&
+         fields->add_checked(":protocol", head.fields.value(HeaderId::kUpgrade)) &&
+         fields->add_checked(":authority", head.authority);
+}
+
 bool add_pseudo(const RequestHead& head, Fields* fields) noexcept {
+  if (head.upgrade) return add_upgrade(head, fields);
   if (!is_token(head.method_text)) return false;
   fields->add(":method", head.method_text);
   if (head.method != Method::kConnect || !head.protocol.empty()) {
@@ -130,7 +140,7 @@ bool H2Codec::send_request(H2Stream* stream, RequestHead* head, bool end, Respon
   ++heads_queued_;
   limits_.opened_stream();
   stream->id_ = id;
-  stream->method_ = head->method;
+  stream->method_ = head->upgrade ? Method::kConnect : head->method;
   stream->end_queued_ = end;
   stream->response_ = response;
   response->fields.bind(arena);

@@ -175,7 +175,9 @@ void Stream::on_events(uint32_t events) noexcept {
 void Stream::on_writable() noexcept {
   if (fault_) return;
   writable_ = true;
-  if (!out_.empty() || want_flushed_ || (fin_wanted_ && !fin_sent_)) mark_dirty();
+  if (!out_.empty() || fill_ != nullptr || want_flushed_ || (fin_wanted_ && !fin_sent_)) {
+    mark_dirty();
+  }
 }
 
 void Stream::on_again() noexcept {
@@ -306,7 +308,11 @@ uint8_t Stream::news_after_write(bool ok) noexcept {
   return what;
 }
 
-void Stream::on_flush_turn() noexcept { tell(news_after_write(write_out())); }
+void Stream::on_flush_turn() noexcept {
+  if (fill_ == nullptr) return tell(news_after_write(write_out()));
+  if (writable_ && !fault_) fill_(owner_);
+  tell(static_cast<uint8_t>(news_after_write(write_out()) | kWritten));
+}
 
 bool Stream::flush() noexcept {
   if (!write_out()) return false;

@@ -21,6 +21,7 @@ enum StreamEvents : uint8_t {
   kFlushed = 8,    // everything is written, once after want_flushed()
   kPeerClosed = 16,  // the peer closed its sending half, or both; unread bytes come first
   kBroken = 32,      // connecting or writing failed: fault(). What came before can still be read
+  kWritten = 64,     // after each write of a stream with a filler: what was filled in is on its way
 };
 
 struct ConnectOptions {
@@ -79,6 +80,15 @@ class Stream : private EventTarget {
     set_owner(
         [](void* self, uint8_t events) noexcept { (static_cast<Owner*>(self)->*Method)(events); },
         owner);
+  }
+
+  // For an owner that makes its bytes late (HTTP/2 serialises frames once per turn): called before
+  // each gathered write to append to out(). It must not close or destroy anything; kWritten comes
+  // after the write. mark_dirty() asks for it.
+  using Fill = void (*)(void* owner) noexcept;
+  template <auto Method, typename Owner>
+  void set_filler() noexcept {
+    fill_ = [](void* self) noexcept { (static_cast<Owner*>(self)->*Method)(); };
   }
 
   // Takes over a connected non-blocking socket: from an Acceptor (TCP_NODELAY is inherited from the
@@ -222,6 +232,7 @@ class Stream : private EventTarget {
   base::Fault::Side side_ = base::Fault::Side::kNone;
   Loop* loop_ = nullptr;
   Notify notify_ = nullptr;
+  Fill fill_ = nullptr;
   void* owner_ = nullptr;
   base::Chain out_;
   uint32_t low_ = 16 * 1024;

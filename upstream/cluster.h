@@ -22,6 +22,7 @@ struct Transport {
   TransportValue value;
   uint64_t serial = 0;  // different for every part that was ever made
   http::H1Options response_options;
+  http::H2Options h2_options;
 };
 
 // Circuit breakers of one priority. The limits are process-wide: workers take credits in batches
@@ -60,6 +61,8 @@ struct Cluster {
   std::shared_ptr<const Transport> transport;
   std::shared_ptr<Breakers> breakers;
   std::shared_ptr<base::StatScope> stats;  // "cluster.<name>.", of base::ClusterCells
+  // "cluster.<name>.http2.", of base::H2Cells; null: its endpoints never speak HTTP/2.
+  std::shared_ptr<base::StatScope> h2_stats;
   const std::string& stat_name() const {
     return value.alt_stat_name.empty() ? value.name : value.alt_stat_name;
   }

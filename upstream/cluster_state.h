@@ -9,8 +9,10 @@
 #include "base/credit.h"
 #include "base/lease.h"
 #include "base/random.h"
+#include "base/slab.h"
 #include "upstream/cluster.h"
 #include "upstream/h1_connection.h"
+#include "upstream/h2_connection.h"
 #include "upstream/host.h"
 
 namespace sluice::upstream {
@@ -24,6 +26,7 @@ struct WorkerParts {
   base::BlockPool& blocks;
   base::LeaseBook& leases;
   base::Random& random;
+  base::Slab& slab;
 };
 
 // ClusterState is one cluster as one worker knows it: which endpoints there are (the immutable set
@@ -37,14 +40,19 @@ struct WorkerParts {
 // Balancing (architecture, section 3): round robin over the set's precomputed order from a random
 // start; least request by the power of two choices (or choice_count) over weighted random hosts,
 // compared by requests per weight, as this worker counts them; random by the alias table.
-// Pools (Envoy's rules): the most recently used idle connection first; else the request waits and a
-// connection is opened for it; a host without any connection gets one even above the breaker. When
-// connecting fails, all that waits for the host fails with it.
+// HTTP/1 pools (Envoy's rules): the most recently used idle connection first; else the request
+// waits and a connection is opened for it; a host without any connection gets one even above the
+// breaker. When connecting fails, all that waits for the host fails with it. HTTP/2: a stream on a
+// connection that takes one, else the request waits, and connections are opened for as many as
+// kAssumedStreams each.
 template <class User>
 class ClusterState {
  public:
   using HostT = Host<User>;
   using Connection = H1Connection<User>;
+  using H2 = H2Connection<User>;
+  // What an endpoint is taken to allow before its SETTINGS came (RFC 9113 6.5.2: no less).
+  static constexpr uint32_t kAssumedStreams = 100;
   // More choices than this change nothing that can be measured, and a pick must stay cheap whatever
   // choice_count the control plane sends.
   static constexpr uint32_t kMaxChoices = 32;
@@ -53,6 +61,7 @@ class ClusterState {
       : parts_(parts),
         cursor_(static_cast<uint32_t>(parts.random.next())),
         cells_(cluster->stats),
+        h2_cells_(cluster->h2_stats),
         scope_(cluster->stats.get()) {
     breakers_ = parts.leases.take(std::shared_ptr<const Breakers>(cluster->breakers));
     auto& shared = const_cast<Breakers&>(*breakers_);
@@ -125,10 +134,12 @@ class ClusterState {
   // error) later, or leaves by unlinking itself and calling forget(). A reason other than kNone:
   // refused, nothing was queued.
   base::Reason acquire(HostT& host, User* user, uint8_t priority);
-  // The user gives up waiting.
-  void forget(HostT& host, User* user) noexcept {
+  // The same for a stream of HTTP/2.
+  base::Reason acquire_h2(HostT& host, User* user, uint8_t priority);
+  // The user gives up waiting; `h2`: it asked acquire_h2().
+  void forget(HostT& host, User* user, bool h2) noexcept {
     user->unlink();
-    --host.num_pending;
+    --(h2 ? host.num_h2_pending : host.num_pending);
     cells_->upstream_rq_pending_active.sub();
     user->set_pending_credit({});
   }
@@ -151,6 +162,7 @@ class ClusterState {
 
  private:
   friend class H1Connection<User>;
+  friend class H2Connection<User>;
 
   // From connections.
   void count_bytes(uint64_t received, uint64_t sent) noexcept {
@@ -161,15 +173,31 @@ class ClusterState {
   void on_connect_failed(Connection& c, base::Reason reason) noexcept;
   void on_idle(Connection& c) noexcept;
   void on_closed(Connection& c) noexcept;
+  void on_connected(H2& c) noexcept;
+  void on_connect_failed(H2& c, base::Reason reason) noexcept;
+  void on_closed(H2& c) noexcept;
+  void on_goaway(H2& c) noexcept;
+  void on_more_streams(H2& c) noexcept { serve(c); }
+  void on_no_more_streams(H2& c) noexcept { set_ready(c, false); }
+  void on_call_over(H2& c) noexcept;
+  base::H2Cells& h2_cells() noexcept { return *h2_cells_; }
 
   void rebind(const ClusterEntry& entry);
   void move_one_host(const EndpointSet& set);
   HostT* open_host(uint32_t index, const ClusterEntry& entry);
   uint32_t pick_least(const EndpointSet::Tier& tier, const ClusterEntry& entry) noexcept;
   bool open_connection(HostT& host, uint8_t priority);
+  bool open_h2_connection(HostT& host, uint8_t priority);
+  template <class C>
+  bool begin_connection(HostT& host, C* c, base::Credit credit);
+  void open_for_pending(HostT& host);
   void serve(Connection& c) noexcept;
+  void serve(H2& c) noexcept;
+  void set_ready(H2& c, bool ready) noexcept;
   void give(Connection& c, net::Link* waiter) noexcept;
-  void fail_pending(HostT& host, base::Reason reason, base::Fault fault, int error) noexcept;
+  void count_failed_connect(base::Reason reason) noexcept;
+  void fail_pending(HostT& host, net::List& pending, uint32_t& num_pending, base::Reason reason,
+                    base::Fault fault, int error) noexcept;
   void remove_host(HostT& host) noexcept;
   void drop_if_unused(HostT& host) noexcept;
   void unlink_idle(Connection& c) noexcept;
@@ -180,6 +208,18 @@ class ClusterState {
       l = host.connections.next(l);
       const bool awaited = c.phase_ == Connection::Phase::kConnecting && host.num_pending > 0;
       if (c.user() == nullptr && !awaited) c.close();
+    }
+    drain_h2(host, host.h2_ready);
+    drain_h2(host, host.h2_others);
+  }
+  void drain_h2(HostT& host, net::List& list) noexcept {
+    net::List all;
+    all.take(list);
+    while (net::Link* l = all.pop()) {
+      H2& c = *static_cast<H2*>(l);
+      host.h2_others.push_back(c);
+      c.ready_ = false;
+      if (c.phase_ != H2::Phase::kConnecting || host.num_h2_pending == 0) c.drain();
     }
   }
 
@@ -192,6 +232,7 @@ class ClusterState {
   uint32_t num_users_ = 0;
   bool opening_ = false;
   base::WorkerCells<base::ClusterCells> cells_;
+  base::WorkerCells<base::H2Cells> h2_cells_;
   const base::StatScope* scope_;
   std::unique_ptr<Accounts> accounts_[2];
   base::Lease<Breakers> breakers_;
@@ -296,7 +337,38 @@ base::Reason ClusterState<User>::acquire(HostT& host, User* user, uint8_t priori
   ++host.num_pending;
   if (host.num_connecting < host.num_pending) {
     if (!open_connection(host, priority) && host.num_connections == 0) {
-      forget(host, user);
+      forget(host, user, false);
+      return base::Reason::kUpstreamConnectFailed;
+    }
+  }
+  return base::Reason::kNone;
+}
+
+template <class User>
+base::Reason ClusterState<User>::acquire_h2(HostT& host, User* user, uint8_t priority) {
+  if (net::Link* first = host.h2_ready.next(nullptr)) {
+    H2& c = *static_cast<H2*>(first);
+    if (c.can_open()) {
+      user->on_pool_ready(c);
+      if (!c.can_open()) set_ready(c, false);
+      return base::Reason::kNone;
+    }
+    set_ready(c, false);
+    return acquire_h2(host, user, priority);
+  }
+  base::Credit pending(accounts(priority).pending);
+  if (!pending) {
+    cells_->upstream_rq_pending_overflow.add();
+    return base::Reason::kOverflowPending;
+  }
+  cells_->upstream_rq_pending_total.add();
+  cells_->upstream_rq_pending_active.add();
+  user->set_pending_credit(std::move(pending));
+  host.h2_pending.push_back(*user);
+  ++host.num_h2_pending;
+  if (uint64_t{host.num_h2_connecting} * kAssumedStreams < host.num_h2_pending) {
+    if (!open_h2_connection(host, priority) && host.num_connections == 0) {
+      forget(host, user, true);
       return base::Reason::kUpstreamConnectFailed;
     }
   }
@@ -311,24 +383,50 @@ bool ClusterState<User>::open_connection(HostT& host, uint8_t priority) {
     if (host.num_connections > 0) return false;  // waits for one of those there are
   }
   auto* c = new Connection(host, parts_.loop, parts_.blocks);
-  ++host.num_connections;
   ++host.num_connecting;
-  ++num_connections_;
   host.connections.push_back(*c);
-  cells_->upstream_cx_total.add();
   cells_->upstream_cx_http1_total.add();
-  cells_->upstream_cx_active.add();
-  opening_ = true;  // a failure at once must not begin the next attempt from inside
-  if (c->connect(std::move(credit))) {
-    opening_ = false;
-    return true;
-  }
-  cells_->upstream_cx_connect_fail.add();
+  if (begin_connection(host, c, std::move(credit))) return true;
   --host.num_connecting;
   c->phase_ = Connection::Phase::kHead;
+  opening_ = true;
   c->close();
   opening_ = false;
   return false;
+}
+
+template <class User>
+bool ClusterState<User>::open_h2_connection(HostT& host, uint8_t priority) {
+  base::Credit credit(accounts(priority).connections);
+  if (!credit) {
+    cells_->upstream_cx_overflow.add();
+    if (host.num_connections > 0) return false;
+  }
+  auto* c = new H2(host, parts_.loop, parts_.blocks, parts_.slab, h2_cells());
+  ++host.num_h2_connecting;
+  host.h2_others.push_back(*c);
+  cells_->upstream_cx_http2_total.add();
+  if (begin_connection(host, c, std::move(credit))) return true;
+  --host.num_h2_connecting;
+  c->phase_ = H2::Phase::kOpen;
+  opening_ = true;
+  c->close();
+  opening_ = false;
+  return false;
+}
+
+template <class User>
+template <class C>
+bool ClusterState<User>::begin_connection(HostT& host, C* c, base::Credit credit) {
+  ++host.num_connections;
+  ++num_connections_;
+  cells_->upstream_cx_total.add();
+  cells_->upstream_cx_active.add();
+  opening_ = true;  // a failure at once must not begin the next attempt from inside
+  const bool begun = c->connect(std::move(credit));
+  opening_ = false;
+  if (!begun) cells_->upstream_cx_connect_fail.add();
+  return begun;
 }
 
 template <class User>
@@ -364,17 +462,113 @@ void ClusterState<User>::on_connected(Connection& c) noexcept {
   serve(c);
 }
 
+// It takes a stream: all that wait, as far as they fit.
+template <class User>
+void ClusterState<User>::serve(H2& c) noexcept {
+  HostT& host = c.host();
+  while (c.can_open()) {
+    net::Link* first = host.h2_pending.pop();
+    if (first == nullptr) break;
+    --host.num_h2_pending;
+    cells_->upstream_rq_pending_active.sub();
+    User* user = static_cast<User*>(static_cast<PoolWaiter*>(first));
+    user->set_pending_credit({});
+    user->on_pool_ready(c);
+    if (c.closed_) return;
+  }
+  set_ready(c, c.can_open());
+  open_for_pending(host);
+}
+
+// More wait than those that connect or are open will take.
+template <class User>
+void ClusterState<User>::open_for_pending(HostT& host) {
+  if (opening_ || host.removed) return;
+  if (uint64_t{host.num_h2_connecting} * kAssumedStreams >= host.num_h2_pending) return;
+  if (open_h2_connection(host, 0) || host.num_connections != 0) return;
+  fail_pending(host, host.h2_pending, host.num_h2_pending, base::Reason::kUpstreamConnectFailed,
+               {base::Fault::Kind::kOther, base::Fault::Side::kBackend, true}, 0);
+}
+
+template <class User>
+void ClusterState<User>::set_ready(H2& c, bool ready) noexcept {
+  if (c.ready_ == ready) return;
+  c.ready_ = ready;
+  (ready ? c.host().h2_ready : c.host().h2_others).push_back(c);
+}
+
+template <class User>
+void ClusterState<User>::on_connected(H2& c) noexcept {
+  HostT& host = c.host();
+  --host.num_h2_connecting;
+  cells_->upstream_cx_connect_ms.add(
+      static_cast<uint64_t>(parts_.loop.now() - c.connect_started()));
+  if (host.removed && host.num_h2_pending == 0) return c.close();
+  serve(c);
+}
+
+template <class User>
+void ClusterState<User>::on_connect_failed(H2& c, base::Reason reason) noexcept {
+  HostT& host = c.host();
+  --host.num_h2_connecting;
+  count_failed_connect(reason);
+  const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
+  const int error = c.stream().error();
+  c.phase_ = H2::Phase::kOpen;
+  ++host.holds;
+  fail_pending(host, host.h2_pending, host.num_h2_pending, reason, fault, error);
+  c.close();
+  --host.holds;
+  drop_if_unused(host);
+}
+
+template <class User>
+void ClusterState<User>::on_goaway(H2& c) noexcept {
+  cells_->upstream_cx_close_notify.add();
+  c.draining_ = true;
+  set_ready(c, false);
+  if (c.num_calls() == 0) c.close();
+}
+
+template <class User>
+void ClusterState<User>::on_call_over(H2& c) noexcept {
+  if (c.draining_ || c.host().removed) {
+    if (c.num_calls() == 0) c.close();
+    return;
+  }
+  if (!c.ready_ && c.can_open()) serve(c);
+}
+
+template <class User>
+void ClusterState<User>::on_closed(H2& c) noexcept {
+  HostT& host = c.host();
+  if (c.phase_ == H2::Phase::kConnecting) --host.num_h2_connecting;
+  c.credit_.reset();
+  c.unlink();
+  cells_->upstream_cx_active.sub();
+  cells_->upstream_cx_destroy.add();
+  --host.num_connections;
+  --num_connections_;
+  if (host.num_h2_pending > 0 && host.h2_ready.empty()) open_for_pending(host);
+  drop_if_unused(host);
+}
+
+template <class User>
+void ClusterState<User>::count_failed_connect(base::Reason reason) noexcept {
+  cells_->upstream_cx_connect_fail.add();
+  if (reason == base::Reason::kUpstreamConnectTimeout) cells_->upstream_cx_connect_timeout.add();
+}
+
 template <class User>
 void ClusterState<User>::on_connect_failed(Connection& c, base::Reason reason) noexcept {
   HostT& host = c.host();
   --host.num_connecting;
-  cells_->upstream_cx_connect_fail.add();
-  if (reason == base::Reason::kUpstreamConnectTimeout) cells_->upstream_cx_connect_timeout.add();
+  count_failed_connect(reason);
   const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
   const int error = c.stream().error();
   c.phase_ = Connection::Phase::kHead;
   ++host.holds;
-  fail_pending(host, reason, fault, error);
+  fail_pending(host, host.pending, host.num_pending, reason, fault, error);
   c.close();
   --host.holds;
   drop_if_unused(host);
@@ -419,7 +613,7 @@ void ClusterState<User>::on_closed(Connection& c) noexcept {
   if (host.num_pending > host.num_connecting && !opening_) {
     // One for the first that waits; if not even that can begin, nobody need wait on.
     if (!open_connection(host, 0) && host.num_connections == 0) {
-      fail_pending(host, base::Reason::kUpstreamConnectFailed,
+      fail_pending(host, host.pending, host.num_pending, base::Reason::kUpstreamConnectFailed,
                    {base::Fault::Kind::kOther, base::Fault::Side::kBackend, true}, 0);
     }
   }
@@ -428,11 +622,11 @@ void ClusterState<User>::on_closed(Connection& c) noexcept {
 
 // All that wait for the host hear that there will be no connection.
 template <class User>
-void ClusterState<User>::fail_pending(HostT& host, base::Reason reason, base::Fault fault,
-                                      int error) noexcept {
+void ClusterState<User>::fail_pending(HostT& host, net::List& pending, uint32_t& num_pending,
+                                      base::Reason reason, base::Fault fault, int error) noexcept {
   net::List failed;
-  failed.take(host.pending);
-  host.num_pending = 0;
+  failed.take(pending);
+  num_pending = 0;
   ++host.holds;
   while (net::Link* link = failed.pop()) {
     User* user = static_cast<User*>(static_cast<PoolWaiter*>(link));
@@ -454,7 +648,8 @@ void ClusterState<User>::remove_host(HostT& host) noexcept {
 
 template <class User>
 void ClusterState<User>::drop_if_unused(HostT& host) noexcept {
-  if (!host.removed || host.holds != 0 || host.num_connections != 0 || host.num_pending != 0) {
+  if (!host.removed || host.holds != 0 || host.num_connections != 0 || host.num_pending != 0 ||
+      host.num_h2_pending != 0) {
     return;
   }
   for (size_t i = 0; i < retired_.size(); ++i) {

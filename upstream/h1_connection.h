@@ -61,13 +61,7 @@ class H1Connection : public net::Deferred, public net::Link {
     credit_ = std::move(credit);
     const TransportValue& t = host_.transport->value;
     connect_started_ = loop_.now();
-    net::ConnectOptions options;
-    if (t.bind) options.bind = &*t.bind;
-    options.keepalive = t.tcp_keepalive;
-    options.keepalive_idle_s = static_cast<int>(t.keepalive_time_s);
-    options.keepalive_interval_s = static_cast<int>(t.keepalive_interval_s);
-    options.keepalive_probes = static_cast<int>(t.keepalive_probes);
-    if (!stream_.connect(loop_, host_.address, options)) return false;
+    if (!stream_.connect(loop_, host_.address, connect_options(t))) return false;
     stream_.set_marks(t.buffer_limit_bytes / 4, t.buffer_limit_bytes);
     loop_.arm_in(timer_, t.connect_timeout.count());
     return true;

@@ -6,6 +6,7 @@
 #include "base/address.h"
 #include "base/lease.h"
 #include "net/loop.h"
+#include "net/stream.h"
 #include "upstream/cluster.h"
 
 namespace sluice::upstream {
@@ -13,7 +14,19 @@ namespace sluice::upstream {
 template <class User>
 class H1Connection;
 template <class User>
+class H2Connection;
+template <class User>
 class ClusterState;
+
+inline net::ConnectOptions connect_options(const TransportValue& t) noexcept {
+  net::ConnectOptions options;
+  if (t.bind) options.bind = &*t.bind;
+  options.keepalive = t.tcp_keepalive;
+  options.keepalive_idle_s = static_cast<int>(t.keepalive_time_s);
+  options.keepalive_interval_s = static_cast<int>(t.keepalive_interval_s);
+  options.keepalive_probes = static_cast<int>(t.keepalive_probes);
+  return options;
+}
 
 // Host is one endpoint as one worker knows it: its connections, what waits for one, and how much it
 // has to do. Worker-local; keyed by address and transport part, so it outlives endpoint sets; lives
@@ -26,9 +39,9 @@ struct Host {
   Connection* idle = nullptr;  // the most recently used first (its caches are warm)
   uint32_t active_requests = 0;
   uint32_t num_idle = 0;
-  uint32_t num_connections = 0;  // idle, busy and connecting
-  uint32_t num_connecting = 0;
-  uint32_t num_pending = 0;
+  uint32_t num_connections = 0;  // of both kinds: idle, busy and connecting
+  uint32_t num_connecting = 0;   // HTTP/1
+  uint32_t num_pending = 0;      // for HTTP/1
   uint32_t holds = 0;
   bool removed = false;        // not in the cluster's endpoints any more
   bool large_answers = false;  // the last response did not fit in a small block
@@ -38,8 +51,16 @@ struct Host {
   std::string address_text;
   std::string hostname;
   uint64_t generation = 0;  // of the last endpoint set that had it
-  // All connections, for draining.
+  // All HTTP/1 connections, for draining.
   net::List connections;
+
+  // HTTP/2: a connection serves many. Those that take one more stream, and all others (connecting,
+  // full, draining); what waits for a stream.
+  net::List h2_ready;
+  net::List h2_others;
+  net::List h2_pending;
+  uint32_t num_h2_pending = 0;
+  uint32_t num_h2_connecting = 0;
 };
 
 }  // namespace sluice::upstream

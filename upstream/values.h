@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "http/h2_options.h"
 #include "net/resolver.h"
 
 namespace sluice::upstream {
@@ -74,6 +75,14 @@ struct BreakerLimits {
   friend bool operator==(const BreakerLimits&, const BreakerLimits&) = default;
 };
 
+// HTTP/2 towards endpoints: codec options, and pings on connections that are silent.
+struct H2Value {
+  http::H2Options codec;
+  std::chrono::nanoseconds keepalive_interval{0};  // 0: off
+  std::chrono::nanoseconds keepalive_timeout{0};
+  friend bool operator==(const H2Value&, const H2Value&) = default;
+};
+
 // What makes a connection to an endpoint: pools survive a change of anything else. Compared as a
 // whole; equal parts are shared between versions, so that pointer equality implies no change.
 struct TransportValue {
@@ -86,6 +95,7 @@ struct TransportValue {
   uint32_t buffer_limit_bytes = 1024 * 1024;
   uint32_t max_response_head_bytes = 60 * 1024;
   uint16_t max_response_headers = 100;
+  H2Value h2;
   std::optional<base::Address> bind;
   bool tcp_keepalive = false;
   uint32_t keepalive_probes = 0, keepalive_time_s = 0, keepalive_interval_s = 0;

@@ -7,6 +7,7 @@
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "xds/decode_dns.h"
 #include "xds/decode_endpoints.h"
+#include "xds/decode_http2.h"
 
 namespace sluice::xds {
 namespace {
@@ -17,9 +18,6 @@ using cluster::Cluster;
 using upstream::ClusterValue;
 using upstream::TransportValue;
 using HttpOptions = ::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
-
-constexpr Text kNoHttp2 =
-    "HTTP/2 to upstreams is not supported yet; remove it, requests then go out as HTTP/1.1";
 
 absl::Status decode_discovery(const Context& context, const Path& at, const Cluster& in,
                               ClusterValue* out) {
@@ -222,12 +220,27 @@ absl::Status decode_http_options(const Context& context, const Path& at, const H
   if (in.has_use_downstream_protocol_config()) {
     out->http = TransportValue::Http::kUseDownstream;
     const Path config(at, "use_downstream_protocol_config");
+    const auto& both = in.use_downstream_protocol_config();
+    s = decode_http2_options(context, Path(config, "http2_protocol_options"),
+                             both.http2_protocol_options(), &out->h2);
+    if (!s.ok()) return s;
     return decode_http1_options(context, Path(config, "http_protocol_options"),
-                                in.use_downstream_protocol_config().http_protocol_options());
+                                both.http_protocol_options());
+  }
+  if (in.has_auto_config()) {
+    out->http = TransportValue::Http::kAuto;
+    const Path config(at, "auto_config");
+    s = decode_http2_options(context, Path(config, "http2_protocol_options"),
+                             in.auto_config().http2_protocol_options(), &out->h2);
+    if (!s.ok()) return s;
+    return decode_http1_options(context, Path(config, "http_protocol_options"),
+                                in.auto_config().http_protocol_options());
   }
   const Path config(at, "explicit_http_config");
   if (in.explicit_http_config().has_http2_protocol_options()) {
-    return context.error(Path(config, "http2_protocol_options"), kNoHttp2);
+    out->http = TransportValue::Http::kHttp2;
+    return decode_http2_options(context, Path(config, "http2_protocol_options"),
+                                in.explicit_http_config().http2_protocol_options(), &out->h2);
   }
   return decode_http1_options(context, Path(config, "http_protocol_options"),
                               in.explicit_http_config().http_protocol_options());
@@ -251,7 +264,10 @@ absl::Status decode_protocol(const Context& context, const Path& at, const Clust
   if (found) return absl::OkStatus();
   // The deprecated fields count only without the above, as in Envoy.
   if (in.has_http2_protocol_options()) {
-    return context.error(Path(at, "http2_protocol_options"), kNoHttp2);
+    out->http = TransportValue::Http::kHttp2;
+    absl::Status s = decode_http2_options(context, Path(at, "http2_protocol_options"),
+                                          in.http2_protocol_options(), &out->h2);
+    if (!s.ok()) return s;
   }
   if (in.protocol_selection() == Cluster::USE_DOWNSTREAM_PROTOCOL) {
     out->http = TransportValue::Http::kUseDownstream;

@@ -1,6 +1,7 @@
 #include "xds/decode_http.h"
 
 #include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
+#include "xds/decode_http2.h"
 #include "xds/decode_routes.h"
 
 namespace sluice::xds {
@@ -57,11 +58,19 @@ absl::Status decode_codec(const Context& context, const Path& at, const Hcm& in,
     case Hcm::HTTP1:
       out->codec = HttpValue::Codec::kHttp1;
       return absl::OkStatus();
+    case Hcm::HTTP2:
+      out->codec = HttpValue::Codec::kHttp2;
+      return absl::OkStatus();
     default:
       return context.error(Path(at, "codec_type"),
                            "not supported yet: ", Hcm::CodecType_Name(in.codec_type()),
-                           "; use AUTO or HTTP1");
+                           "; use AUTO, HTTP1 or HTTP2");
   }
+}
+
+absl::Status decode_http2(const Context& context, const Path& at, const Hcm& in, HttpValue* out) {
+  return decode_http2_options(context, Path(at, "http2_protocol_options"),
+                              in.http2_protocol_options(), &out->h2);
 }
 
 absl::Status decode_routes_of(const Context& context, const Path& at, const Hcm& in,
@@ -216,8 +225,8 @@ absl::Status decode_http(const Context& context, const Path& at, const Hcm& in, 
   decode_path_and_headers(in, out);
   decode_upgrades(in, out);
   using Step = absl::Status (*)(const Context&, const Path&, const Hcm&, HttpValue*);
-  for (const Step step :
-       {decode_codec, decode_timeouts, decode_limits, decode_http1, decode_routes_of}) {
+  for (const Step step : {decode_codec, decode_http2, decode_timeouts, decode_limits, decode_http1,
+                          decode_routes_of}) {
     if (absl::Status s = step(context, at, in, out); !s.ok()) return s;
   }
   if (absl::Status s = decode_client_certificate(context, at, in); !s.ok()) return s;

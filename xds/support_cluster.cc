@@ -83,6 +83,7 @@ happy_eyeballs_config: endpoints have one address
       {"envoy.config.core.v3.BindConfig", "source_address", {}, "freebind"},
       {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
        "common_http_protocol_options explicit_http_config use_downstream_protocol_config "
+       "auto_config "
        "http_filters",
        R"(
 upstream_http_protocol_options: without TLS there is no SNI and no certificate to check
@@ -90,9 +91,28 @@ upstream_http_protocol_options: without TLS there is no SNI and no certificate t
       {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
        "http_protocol_options http2_protocol_options"},
       {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
-       "http_protocol_options", R"(
-http2_protocol_options: downstream connections speak HTTP/1 yet
+       "http_protocol_options http2_protocol_options", R"(
 http3_protocol_options: downstream connections speak HTTP/1 yet
+)"},
+      {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig",
+       "http_protocol_options http2_protocol_options", R"(
+http3_protocol_options: without QUIC the choice is between HTTP/2 and HTTP/1.1
+)"},
+      {"envoy.config.core.v3.Http2ProtocolOptions",
+       "hpack_table_size max_concurrent_streams initial_stream_window_size "
+       "initial_connection_window_size allow_connect allow_metadata max_outbound_frames "
+       "max_outbound_control_frames max_consecutive_inbound_frames_with_empty_payload "
+       "max_inbound_priority_frames_per_stream "
+       "max_inbound_window_update_frames_per_data_frame_sent connection_keepalive",
+       R"(
+stream_error_on_invalid_http_messaging: a bad message always ends its stream alone
+override_stream_error_on_invalid_http_message: a bad message always ends its stream alone
+use_oghttp2_codec: there is one codec
+custom_settings_parameters: no setting beside those of RFC 9113 is sent
+)"},
+      {"envoy.config.core.v3.KeepaliveSettings", "interval timeout", R"(
+interval_jitter: pings are sent on connections that were silent for the interval
+connection_idle_interval: pings are sent on connections that were silent for the interval
 )"},
       {"envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", ""},
 

@@ -42,7 +42,8 @@ on_demand_configuration: chains are complete from the start
 
       {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
        "codec_type stat_prefix rds route_config http_filters common_http_protocol_options "
-       "http_protocol_options server_name server_header_transformation max_request_headers_kb "
+       "http_protocol_options http2_protocol_options server_name server_header_transformation "
+       "max_request_headers_kb "
        "stream_idle_timeout request_timeout request_headers_timeout drain_timeout "
        "delayed_close_timeout access_log use_remote_address xff_num_trusted_hops skip_xff_append "
        "via generate_request_id preserve_external_request_id always_set_request_id_in_response "
@@ -52,7 +53,6 @@ on_demand_configuration: chains are complete from the start
        "forward_client_cert_details",
        R"(
 tracing: no spans are made yet
-http2_protocol_options: connections speak HTTP/1 yet
 http3_protocol_options: connections speak HTTP/1 yet
 access_log_flush_interval: requests are logged when they end
 flush_access_log_on_new_request: requests are logged when they end

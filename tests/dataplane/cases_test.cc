@@ -82,6 +82,7 @@ class TargetOrigin {
 
 TestProxy::Config config_for(uint16_t origin_port) {
   TestProxy::Config config;
+  config.http.codec = dataplane::HttpValue::Codec::kHttp1;
   config.routes = {forward_route("/", "c")};
   config.clusters = {static_cluster("c", {origin_port})};
   return config;

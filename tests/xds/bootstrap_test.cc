@@ -78,9 +78,9 @@ TEST(Bootstrap, ReadsTheShapeOfGoControlPlanesSample) {
   EXPECT_EQ(server.backoff_max, 30s);
   EXPECT_FALSE(got->ads->set_node_on_first_message_only || got->ads->rate_limit.has_value());
   EXPECT_EQ(got->lds->initial_fetch_timeout, 15s);
-  EXPECT_TRUE(got->clusters.empty());
-  ASSERT_EQ(got->control_plane_clusters.size(), 1U);
-  EXPECT_EQ(got->control_plane_clusters[0].first, "xds_cluster");
+  ASSERT_EQ(got->clusters.size(), 1U);  // by name and over HTTP/2: fit for traffic, too
+  EXPECT_EQ(got->clusters[0].value.name, "xds_cluster");
+  EXPECT_TRUE(got->control_plane_clusters.empty());
   EXPECT_EQ(got->admin->access_logs[0].path, "/dev/null");
 }
 
@@ -116,7 +116,7 @@ TEST(Bootstrap, ReadsTheShapeOfAGateways) {
   EXPECT_EQ(got->ads->rate_limit->tokens_per_second, 10);
   EXPECT_EQ(got->stats_flush_interval, 2000ms);
   EXPECT_EQ(got->local_cluster_name, "local");
-  ASSERT_EQ(got->clusters.size(), 1U);
+  ASSERT_EQ(got->clusters.size(), 2U);  // the control plane's own, over HTTP/2, and a local one
 }
 
 TEST(Bootstrap, MergesTextOverTheFileAndFlagsOverBoth) {
@@ -133,8 +133,8 @@ TEST(Bootstrap, MergesTextOverTheFileAndFlagsOverBoth) {
   EXPECT_EQ(got->node.cluster, "from-flag");
   EXPECT_EQ(got->node.zone, "z9");
   EXPECT_EQ(got->admin->address.port(), 1);
-  ASSERT_EQ(got->clusters.size(), 1U);
-  EXPECT_EQ(got->clusters[0].value.name, "c");
+  ASSERT_EQ(got->clusters.size(), 2U);
+  EXPECT_EQ(got->clusters[1].value.name, "c");
   EXPECT_THAT(got->locate("static_resources.clusters[1].name"), HasSubstr("--config-yaml:1:"));
   EXPECT_THAT(got->locate("static_resources.clusters[0].name"), HasSubstr(".yaml:22:5"));
 }

@@ -277,8 +277,12 @@ TEST(DecodeListener, RefusesWithPathAndRemedy) {
        "filter_chains[0].transport_socket.typed_config: TLS is not supported yet: "
        "\"envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\"; without "
        "transport_socket connections are plaintext"},
-      {listener_with(base::cat(kRds, ", codec_type: HTTP2")),
-       base::cat(kChain, ".codec_type: not supported yet: HTTP2; use AUTO or HTTP1")},
+      {listener_with(base::cat(kRds, ", codec_type: HTTP3")),
+       base::cat(kChain, ".codec_type: not supported yet: HTTP3; use AUTO, HTTP1 or HTTP2")},
+      {listener_with(base::cat(kRds, ", http2_protocol_options: {allow_metadata: true}")),
+       base::cat(kChain,
+                 ".http2_protocol_options.allow_metadata: METADATA frames are not "
+                 "supported; remove it")},
       {listener_with(base::cat(kRds, ", request_timeout: -1s")),
        base::cat(kChain, ".request_timeout: must be zero or more: -1s 0ns")},
       {listener_with(base::cat(kRds, ", local_reply_config: {}")),
@@ -637,15 +641,6 @@ TEST(DecodeCluster, RefusesWithPathAndRemedy) {
        "type: not supported yet: ORIGINAL_DST; use STATIC, STRICT_DNS, LOGICAL_DNS or EDS"},
       {base::cat("{name: c, lb_policy: RING_HASH, ", host, "}"),
        "lb_policy: not supported yet: RING_HASH; use ROUND_ROBIN, LEAST_REQUEST or RANDOM"},
-      {base::cat("{name: c, http2_protocol_options: {}, ", host, "}"),
-       "http2_protocol_options: HTTP/2 to upstreams is not supported yet; remove it, requests then "
-       "go out as HTTP/1.1"},
-      {base::cat(R"({name: c, typed_extension_protocol_options: {h: {"@type":
-       type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions,
-       explicit_http_config: {http2_protocol_options: {}}}}, )",
-                 host, "}"),
-       "typed_extension_protocol_options[\"h\"].explicit_http_config.http2_protocol_options: "
-       "HTTP/2 to upstreams is not supported yet; remove it, requests then go out as HTTP/1.1"},
       {base::cat(R"({name: c, transport_socket: {name: tls, typed_config: {"@type":
        type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}, )",
                  host, "}"),

@@ -1,0 +1,397 @@
+#include "dataplane/h2_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "dataplane/worker.h"
+
+namespace sluice::dataplane {
+
+using http::H2Codec;
+using http::H2Error;
+using http::H2Stream;
+using Event = http::H2Codec::Event;
+
+namespace {
+
+constexpr uint32_t kLeastRoom = 512;
+// What may wait in the stream beside what the codec keeps back.
+constexpr size_t kMostUnsent = 256 * 1024;
+
+}  // namespace
+
+H2Request::H2Request(H2Session& session, Exchange& exchange) noexcept
+    : stream_(this), session_(session), exchange_(exchange) {}
+
+void H2Request::on_timer() noexcept {
+  const base::MonoNs now = session_.worker().loop().now();
+  const base::MonoNs at = exchange_.deadline();
+  if (at <= now) {
+    exchange_.on_deadline(now);  // may end *this
+  } else if (at != net::TimerWheel::kNever) {
+    timer_.arm(session_.worker().loop().timers(), at);
+  }
+}
+
+H2Session::H2Session(Worker& worker, WorkerListener& listener, const base::Address& peer,
+                     uint64_t id)
+    : HttpSession(
+          Kind::kHttp2, [](Deferred* self) noexcept { delete static_cast<H2Session*>(self); },
+          worker, listener, peer, id),
+      codec_(H2Codec::Role::kServer, config_->h2, worker.slab(), worker.blocks(),
+             worker.h2_cells()) {
+  stream_.set_owner<&H2Session::on_stream>(this);
+  stream_.set_filler<&H2Session::on_fill, H2Session>();
+}
+
+H2Session::~H2Session() = default;
+
+bool H2Session::start(int fd, base::BlockRef block, uint32_t at) noexcept {
+  if (!attach(fd)) return false;
+  count_codec();
+  block_ = std::move(block);
+  at_ = at;
+  since_ = accepted_at_;
+  if (!codec_.start()) {
+    stream_.close_now();
+    return false;
+  }
+  stream_.mark_dirty();
+  if (unread() > 0) worker_.loop().again(again_);
+  arm();
+  return true;
+}
+
+// ---- Events of the stream.
+
+void H2Session::on_stream(uint8_t events) noexcept {
+  if (closed_) return;
+  if (events & net::kBroken) return close(base::Reason::kDownstreamGone);
+  if (events & net::kWritten) on_written();
+  if (closed_) return;
+  if (events & (net::kReadable | net::kPeerClosed)) read();
+}
+
+void H2Session::on_fill() noexcept {
+  if (stream_.buffered() >= kMostUnsent) return;
+  codec_.produce(&stream_.out(), kMostUnsent - stream_.buffered());
+}
+
+void H2Session::on_written() noexcept {
+  take_news();
+  close_if_finished();
+  if (closed_) return;
+  if (codec_.wants_output() && stream_.buffered() == 0) stream_.mark_dirty();
+  if (wants_room_ && codec_.wants_input()) {
+    wants_room_ = false;
+    worker_.loop().again(again_);
+  }
+}
+
+// ---- Receiving.
+
+bool H2Session::make_room() noexcept {
+  if (block_) {
+    if (unread() == 0 && block_->sole_owner()) {
+      block_->clear();
+      at_ = 0;
+    }
+    if (block_->room() >= kLeastRoom) return true;
+  }
+  // Everything that was received is taken: frames are fed in parts.
+  base::BlockPool& pool = worker_.blocks();
+  block_ = base::BlockRef::adopt(large_reads_ ? pool.get_large() : pool.get_small());
+  at_ = 0;
+  return true;
+}
+
+void H2Session::read() noexcept {
+  if (in_read_ || closed_) return;
+  in_read_ = true;
+  int frames = kFramesPerTurn;
+  bool more = true;
+  for (int i = 0; more && i < kReadsPerTurn; ++i) {
+    if (unread() > 0) {
+      if (!process(&frames)) break;
+    }
+    if (!stream_.readable()) {
+      more = false;
+      break;
+    }
+    make_room();
+    const uint32_t room = block_->room();
+    const net::Stream::Read r = stream_.read_some(*block_.get());
+    if (r.bytes > 0) {
+      large_reads_ = r.bytes == room;
+      if (!process(&frames)) break;
+    } else if (r.fault || r.eof) {
+      in_read_ = false;
+      return close(base::Reason::kDownstreamGone);
+    }
+    if (r.drained) more = false;
+  }
+  in_read_ = false;
+  if (closed_) return;
+  if (unread() == 0 && !more) block_.reset(), at_ = 0;
+  if (codec_.wants_output()) stream_.mark_dirty();
+  close_if_finished();
+  if (closed_ || wants_room_ || closing_) return;
+  if (unread() > 0) {
+    worker_.loop().again(again_);
+  } else if (more) {
+    stream_.read_again();
+  }
+}
+
+bool H2Session::process(int* frames) noexcept {
+  const base::MonoNs now = worker_.loop().now();
+  while (unread() > 0) {
+    if (closing_) {  // what comes behind the end of the connection is of no interest
+      at_ = block_->filled();
+      return true;
+    }
+    if (!codec_.wants_input()) {
+      wants_room_ = true;
+      stream_.mark_dirty();
+      return false;
+    }
+    if (--*frames < 0) return false;
+    Event event = codec_.feed(block_->data() + at_, static_cast<uint32_t>(unread()), block_, now);
+    at_ += event.consumed;
+    if (event.kind != Event::Kind::kNone) handle(event);
+    if (closed_) return false;
+    take_news();
+    if (closed_) return false;
+  }
+  return true;
+}
+
+void H2Session::handle(const Event& given) noexcept {
+  auto& event = const_cast<Event&>(given);
+  H2Request* request =
+      event.stream == nullptr ? nullptr : static_cast<H2Request*>(event.stream->owner());
+  switch (event.kind) {
+    case Event::Kind::kBegin:
+      return begin_request();
+    case Event::Kind::kHead:
+      return take_head(*request, event);
+    case Event::Kind::kData:
+      return take_data(*request, event);
+    case Event::Kind::kTrailers:
+      return request->exchange_.on_request_end(&request->stream_.trailers());
+    case Event::Kind::kFailed:
+      cells().downstream_cx_protocol_error.add();
+      closing_ = true;
+      since_ = worker_.loop().now();
+      fail_all(base::Reason::kDownstreamProtocolError);
+      return arm();
+    case Event::Kind::kGoaway:
+    case Event::Kind::kNone:
+    case Event::Kind::kInterim:
+    case Event::Kind::kSettings:
+    case Event::Kind::kPong:
+      return;
+  }
+}
+
+void H2Session::begin_request() noexcept {
+  Exchange* exchange = worker_.take_exchange();
+  void* const room = exchange->arena().alloc(sizeof(H2Request), alignof(H2Request));
+  auto* request = new (room) H2Request(*this, *exchange);
+  request->stream_.set_marks(config_->h2_low_mark_bytes, config_->h2_high_mark_bytes);
+  requests_.push_back(*request);
+  ++num_open_;
+  ++num_requests_;
+  exchange->begin(*request);
+  codec_.open(&request->stream_, &exchange->request(), &exchange->arena());
+  head_pending_ = true;
+  since_ = worker_.loop().now();
+  arm();
+}
+
+void H2Session::take_head(H2Request& request, const Event& event) noexcept {
+  head_pending_ = false;
+  request.head_done_ = true;
+  if (HttpSession::draining()) start_drain();
+  current_ = &request;
+  if (event.too_large) {
+    request.exchange_.refuse(base::Reason::kHeadTooLarge);
+  } else {
+    request.exchange_.start({}, !event.end);
+  }
+  if (current_ != nullptr) deadline_changed(request);
+  current_ = nullptr;
+}
+
+void H2Session::take_data(H2Request& request, Event& event) noexcept {
+  const uint32_t size = event.data.size;
+  request.held_bytes_ += size;
+  current_ = &request;
+  if (size > 0) request.exchange_.on_request_data(std::move(event.data));
+  if (current_ != nullptr && request.held_bytes_ > 0 && request.exchange_.wants_body()) {
+    resume_body(request);
+  }
+  if (current_ != nullptr && event.end) request.exchange_.on_request_end(nullptr);
+  current_ = nullptr;
+}
+
+void H2Session::resume_body(H2Request& request) noexcept {
+  const uint32_t bytes = std::exchange(request.held_bytes_, 0);
+  if (bytes == 0) return;
+  codec_.consume(request.stream_, bytes);
+  stream_.mark_dirty();
+}
+
+// ---- News of streams.
+
+void H2Session::take_news() noexcept {
+  uint8_t news = 0;
+  while (H2Stream* stream = codec_.take_news(&news)) {
+    take_news_of(*static_cast<H2Request*>(stream->owner()), news);
+  }
+}
+
+void H2Session::take_news_of(H2Request& request, uint8_t news) noexcept {
+  current_ = &request;
+  Exchange& exchange = request.exchange_;
+  if (news & H2Stream::kDrained) exchange.on_downstream_drained();
+  if (current_ != nullptr && (news & H2Stream::kSentEnd)) exchange.on_flushed();
+  if (current_ != nullptr && (news & (H2Stream::kClosed | H2Stream::kUnsent))) {
+    if (!request.head_done_) head_pending_ = false;
+    exchange.on_downstream_gone(request.stream_.by_peer() ? base::Reason::kDownstreamReset
+                                                          : base::Reason::kDownstreamProtocolError);
+  }
+  current_ = nullptr;
+}
+
+void H2Session::reset(H2Request& request, H2Error code) noexcept {
+  if (request.stream_.codec() == nullptr) return;
+  codec_.reset(request.stream_, code);
+  stream_.mark_dirty();
+}
+
+void H2Session::exchange_done(H2Request& request) noexcept {
+  if (current_ == &request) current_ = nullptr;
+  if (!request.head_done_) head_pending_ = false;
+  // What was serialised of it may lie in its arena, or in tables that it pinned.
+  if (stream_.is_open() && stream_.buffered() > 0) stream_.own_waiting_bytes(worker_.blocks());
+  // Early answer: the rest of the request is not wanted (RFC 9113 8.1).
+  if (request.stream_.codec() != nullptr && !request.stream_.received_end()) {
+    reset(request, H2Error::kNone);
+  }
+  request.~H2Request();
+  --num_open_;
+  if (num_open_ != 0 || closed_) return;
+  since_ = worker_.loop().now();
+  arm();
+}
+
+void H2Session::deadline_changed(H2Request& request) noexcept {
+  const base::MonoNs at = request.exchange_.deadline();
+  if (at != net::TimerWheel::kNever) request.timer_.arm(worker_.loop().timers(), at);
+}
+
+// ---- The end.
+
+// Every exchange hears that its client is gone.
+void H2Session::fail_all(base::Reason reason) noexcept {
+  while (net::Link* link = requests_.next(nullptr)) {
+    static_cast<H2Request*>(link)->exchange_.on_downstream_gone(reason);
+  }
+}
+
+// We end the connection: GOAWAY says why, and no stream survives.
+void H2Session::give_up(H2Error code, std::string_view detail, base::Reason reason) noexcept {
+  codec_.fail(code, detail);
+  closing_ = true;
+  since_ = worker_.loop().now();
+  stream_.mark_dirty();
+  fail_all(reason);
+}
+
+void H2Session::drain() noexcept {
+  if (draining_) return;
+  draining_ = true;
+  drained_at_ = worker_.loop().now();
+  start_drain();
+}
+
+void H2Session::start_drain() noexcept {
+  if (goaway_at_ != 0 || closed_) return;
+  goaway_at_ = worker_.loop().now() + config_->drain_timeout_ns;
+  cells().downstream_cx_drain_close.add();
+  codec_.announce_shutdown();
+  stream_.mark_dirty();
+  arm();
+}
+
+void H2Session::close(base::Reason reason) noexcept {
+  if (closed_) return;
+  closed_ = true;
+  count_bytes();
+  stream_.close_now();
+  fail_all(reason);
+  end();
+}
+
+void H2Session::close_if_finished() noexcept {
+  if (closed_ || num_open_ != 0 || stream_.buffered() != 0) return;
+  if (!codec_.finished() || codec_.wants_output()) return;
+  closed_ = true;
+  count_bytes();
+  stream_.close_after_flush(net::Linger::kYes, config_->delayed_close_timeout_ns);
+  end();
+}
+
+void H2Session::end() noexcept {
+  timer_.cancel();
+  again_.unlink();
+  block_.reset();
+  leave();
+}
+
+// ---- Time.
+
+base::MonoNs H2Session::deadline() const noexcept {
+  if (closing_) return since_ + config_->delayed_close_timeout_ns;
+  base::MonoNs at = net::TimerWheel::kNever;
+  if (head_pending_ || num_requests_ == 0) {
+    const int64_t limit = config_->request_headers_timeout_ns;
+    if (limit != 0) at = since_ + limit;
+  } else if (num_open_ == 0 && config_->idle_timeout_ns != 0) {
+    at = since_ + config_->idle_timeout_ns;
+  }
+  if (goaway_at_ != 0 && !codec_.shutting_down()) at = std::min(at, goaway_at_);
+  const int64_t longest = config_->max_connection_duration_ns;
+  if (longest != 0 && goaway_at_ == 0) at = std::min(at, accepted_at_ + longest);
+  return at;
+}
+
+void H2Session::arm() noexcept {
+  const base::MonoNs at = deadline();
+  if (!closed_ && at != net::TimerWheel::kNever) timer_.arm(worker_.loop().timers(), at);
+}
+
+void H2Session::on_timer() noexcept {
+  const base::MonoNs now = worker_.loop().now();
+  if (deadline() > now) return arm();
+  const int64_t longest = config_->max_connection_duration_ns;
+  if (closing_) return close(base::Reason::kDownstreamGone);  // it does not take our last words
+  if (goaway_at_ != 0 && now >= goaway_at_ && !codec_.shutting_down()) {
+    codec_.finish_shutdown();
+    stream_.mark_dirty();
+  } else if (longest != 0 && goaway_at_ == 0 && now >= accepted_at_ + longest) {
+    cells().downstream_cx_max_duration_reached.add();
+    start_drain();
+  } else if (head_pending_) {
+    cells().downstream_rq_header_timeout.add();
+    give_up(H2Error::kEnhanceYourCalm, "a head took longer than request_headers_timeout",
+            base::Reason::kRequestHeaderTimeout);
+  } else {
+    cells().downstream_cx_idle_timeout.add();
+    give_up(H2Error::kNone, "idle_timeout", base::Reason::kConnectionIdleTimeout);
+  }
+  arm();
+}
+
+}  // namespace sluice::dataplane
