@@ -20,6 +20,7 @@ BIN = pathlib.Path(os.environ.get("SLUICE_BIN_DIR", "build/release")).resolve()
 LONGEST_S = 20
 
 ADS = "{ ads: {}, resource_api_version: V3 }"
+ADS_TYPES = ("GRPC",)  # state of the world
 HCM = ("type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
        "HttpConnectionManager")
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
@@ -98,14 +99,14 @@ def static_bootstrap(listeners=(), clusters=()):
     return text + ("".join(f"  - {x}" for x in clusters) if clusters else "  []\n")
 
 
-def ads_bootstrap(control_port, http2_options=""):
+def ads_bootstrap(control_port, http2_options="", api_type="GRPC"):
     http2 = (f'typed_extension_protocol_options: {{ envoy.extensions.upstreams.http.v3.'
              f'HttpProtocolOptions: {{ "@type": "{HTTP_OPTIONS}", explicit_http_config: '
              f'{{ http2_protocol_options: {{ {http2_options} }} }} }} }},')
     return f"""node: {{ id: test, cluster: test }}
 dynamic_resources:
   ads_config:
-    api_type: GRPC
+    api_type: {api_type}
     transport_api_version: V3
     grpc_services: [ {{ envoy_grpc: {{ cluster_name: control }} }} ]
   lds_config: {ADS}

@@ -55,11 +55,7 @@ class World:
                 answer.headers["server"] == f"s{self.server}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--pushes", type=int, default=200)
-    pushes = parser.parse_args().pushes
-    harness.need("sluice", "mock-cp", "origin")
+def push(api_type, pushes):
     with harness.Site() as site:
         origins = [site.origin("a"), site.origin("b")]
         port, ingress = harness.free_port(), harness.free_port()
@@ -67,7 +63,7 @@ def main():
         world = World(mock, origins, ingress)
         for kind in KINDS:
             mock.put(world.text(kind))
-        sluice = site.sluice(harness.ads_bootstrap(port))
+        sluice = site.sluice(harness.ads_bootstrap(port, api_type=api_type))
         until("the listener accepts", lambda: harness.accepts(ingress))
         before = control.memory_mib(sluice)
         bad = 0
@@ -96,8 +92,17 @@ def main():
         after = control.memory_mib(sluice)
         assert after < before + 64, (before, after)
         assert sluice.end() == 0
-    print(f"{pushes} pushes, {bad} of them invalid and NACKed by name; {load.total()} requests, "
+    print(f"{api_type}: {pushes} pushes, {bad} of them invalid and NACKed by name; {load.total()} requests, "
           f"0 failed; {before:.0f} MiB before, {after:.0f} MiB after")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pushes", type=int, default=200)
+    pushes = parser.parse_args().pushes
+    harness.need("sluice", "mock-cp", "origin")
+    for api_type in harness.ADS_TYPES:
+        push(api_type, pushes)
 
 
 main()

@@ -256,6 +256,20 @@ TEST_F(SotwStreamTest, TheNodeDoesNotChangeWithinAStream) {
               ElementsAre(StartsWith("node_changed: ")));
 }
 
+// Maps arrive in any order.
+TEST_F(SotwStreamTest, ANodeWithMetadataIsTheSameInAnyOrder) {
+  serve("clusters: [{name: a}]");
+  for (int i = 0; i < 10; ++i) {
+    DiscoveryRequest request;
+    request.mutable_node()->set_id("me");
+    request.set_type_url(i % 2 == 0 ? kCds : kLds);
+    auto& fields = *request.mutable_node()->mutable_metadata()->mutable_fields();
+    for (int k = 0; k < 20; ++k) fields[std::to_string(k * (i + 1) % 23)].set_bool_value(true);
+    for (int k = 0; k < 23; ++k) fields[std::to_string(k)].set_bool_value(true);
+    EXPECT_THAT(stream->hear(request.SerializeAsString()).problems, IsEmpty());
+  }
+}
+
 TEST_F(SotwStreamTest, AnswersToARepeatedResponseAreBothWanted) {
   serve("clusters: [{name: a}]");
   ask(kCds, {});
@@ -308,6 +322,16 @@ TEST_F(DeltaStreamTest, OnlyWhatChangedIsSentAndWhatIsGoneIsNamed) {
   EXPECT_THAT(last.removed, ElementsAre("c"));
   ack(kCds);
   EXPECT_EQ(answer(), -1);
+}
+
+TEST_F(DeltaStreamTest, ATouchedTypeIsSentAgain) {
+  serve("clusters: [{name: a}]");
+  ask(kCds, {});
+  answer();
+  ack(kCds);
+  snapshot = next_snapshot(snapshot.get(), read("clusters: [{name: a}]"), counter, kCds);
+  EXPECT_EQ(answer(), 1);
+  EXPECT_EQ(last.version, "2");
 }
 
 TEST_F(DeltaStreamTest, AnEmptyWildcardIsAnswered) {

@@ -104,6 +104,7 @@ std::shared_ptr<const Snapshot> next_snapshot(const Snapshot* last, ResourceSet 
     for (auto& [name, entry] : by_name) {
       const uint64_t hash = xds::hash_of(entry.bytes);
       entry.version = hex(hash);
+      if (state.touches > 0) base::cat_to(entry.version, "-", state.touches);
       state.hash = (state.hash * 31 + xds::hash_of(name)) * 31 + hash;
     }
     const bool same = before && before->hash == state.hash;

@@ -20,7 +20,7 @@ struct ResourceSet {
   struct Entry {
     std::string bytes;
     std::string origin;   // "file.yaml", "generated" or "set", for messages
-    std::string version;  // of its bytes; the same after a restart. Set by next_snapshot()
+    std::string version;  // of bytes and touches: outlives a restart. By next_snapshot()
   };
   using ByName = std::map<std::string, Entry, std::less<>>;
 

@@ -14,6 +14,17 @@ namespace {
 
 constexpr uint32_t kPaddingTag = (1000 << 3) | 2;  // field 1000, length-delimited
 
+// Maps have no order of their own.
+std::string same_bytes_for_same(const google::protobuf::MessageLite& message) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  message.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return bytes;
+}
+
 template <typename Response>
 std::string finish(Response& out, const Push& push) {
   out.set_type_url(push.type_url);
@@ -135,7 +146,7 @@ void Stream::take_node(const envoy::config::core::v3::Node* node, Heard& heard) 
     if (first) heard.problems.emplace_back("no_node: the first request of a stream has no node");
     return;
   }
-  heard.node = node->SerializeAsString();
+  heard.node = same_bytes_for_same(*node);
   if (!first && !node_.empty() && heard.node != node_) {
     heard.problems.emplace_back("node_changed: the node differs from the one of the first request");
   }
