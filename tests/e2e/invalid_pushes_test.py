@@ -101,7 +101,7 @@ def main():
     parser.add_argument("--pushes", type=int, default=200)
     pushes = parser.parse_args().pushes
     harness.need("sluice", "mock-cp", "origin")
-    for api_type in harness.ADS_TYPES:
+    for api_type in harness.ads_types():
         push(api_type, pushes)
 
 

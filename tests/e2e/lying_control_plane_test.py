@@ -213,7 +213,7 @@ def test_endless_message():
               f"{took:.2f} s; {load.total()} requests, 0 failed")
 
 
-for ads in harness.ADS_TYPES:
+for ads in harness.ads_types():
     test_lies(ads)
 test_half_open()
 test_endless_message()

@@ -25,7 +25,13 @@ import harness  # noqa: E402
 MODES = {
     "ads": "snapshot cache, state of the world over ADS",
     "linear": "a mux of linear caches, state of the world over ADS",
+    "delta": "snapshot cache, incremental over ADS",
+    "delta-linear": "a mux of linear caches, incremental over ADS",
+    "types": "snapshot cache, state of the world, a stream for each type",
+    "delta-types": "snapshot cache, incremental, a stream for each type",
+    "rest": "snapshot cache, polled over REST",
 }
+ALWAYS = ("ads", "linear")  # the others are skipped while Sluice refuses their bootstrap
 
 
 def skip(why):
@@ -116,6 +122,9 @@ def main():
     harness.need("sluice", "origin")
     program = build()
     for mode in args.modes or MODES:
+        if mode not in ALWAYS and not harness.takes(bootstrap(mode, 1)):
+            print(f"{mode}: skipped: Sluice refuses its bootstrap ({MODES[mode]})")
+            continue
         r = pair(program, mode, args.updates)
         print(f"{mode}: {r['updates']} updates and {r['bad_updates']} bad ones, {r['acks']} ACKs, "
               f"{r['nacks']} NACKs, {r['streams']} streams; {r['requests']} requests, 0 failed; "
