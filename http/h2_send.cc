@@ -21,6 +21,12 @@ constexpr uint64_t kNotSent = bit(HeaderId::kConnection) | bit(HeaderId::kTransf
                               bit(HeaderId::kUpgrade) | bit(HeaderId::kKeepAlive) |
                               bit(HeaderId::kProxyConnection);
 
+// Another value in every message: kept out of the peer's table, where it would only push out what
+// repeats, at the cost of an entry at both ends (RFC 7541 6.2.3).
+constexpr uint64_t kNeverTheSame = bit(HeaderId::kXRequestId) | bit(HeaderId::kTraceparent) |
+                                   bit(HeaderId::kXClientTraceId) |
+                                   bit(HeaderId::kXEnvoyUpstreamServiceTime);
+
 constexpr bool is_one_of(uint64_t set, HeaderId id) noexcept {
   return static_cast<unsigned>(id) < 64 && (set & bit(id)) != 0;
 }
@@ -33,13 +39,15 @@ class Fields {
     if (n > kInline) at_ = arena.array<nghttp2_nv>(n);
     return at_ != nullptr;
   }
-  void add(std::string_view name, std::string_view value) noexcept {
+  void add(std::string_view name, std::string_view value, bool index = true) noexcept {
+    constexpr uint8_t kViews = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    constexpr uint8_t kUnindexed = kViews | NGHTTP2_NV_FLAG_NO_INDEX;
     at_[size_++] = {
         reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
         reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
         name.size(),
         value.size(),
-        NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE,
+        index ? kViews : kUnindexed,
     };
   }
   // A pseudo field of a head that anybody may have changed: the second validation.
@@ -55,7 +63,7 @@ class Fields {
       if (f.id == HeaderId::kTe && f.value() != "trailers") continue;
       if (f.id == HeaderId::kOther && f.name() == "http2-settings") continue;
       if (!f.line() && (!is_token(f.name()) || !is_field_value(f.value()))) return false;
-      add(f.name(), f.value());
+      add(f.name(), f.value(), !is_one_of(kNeverTheSame, f.id));
     }
     return true;
   }

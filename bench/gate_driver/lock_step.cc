@@ -22,7 +22,7 @@ namespace {
 
 constexpr uint32_t kClients = 16;
 constexpr int kMaxTurns = 1000;  // in one half of a round; more is a hang
-constexpr int kHighestFd = 256;
+constexpr int kHighestFd = 512;
 
 class LockStep {
  public:
@@ -35,7 +35,9 @@ class LockStep {
   }
 
   void round() {
-    for (Peer& client : peers_.clients()) send(client);
+    for (Peer& client : peers_.clients()) {
+      for (uint32_t i = 0; i < peers_.streams(); ++i) peers_.send(client);
+    }
     half(peers_.origins(), true);
     half(peers_.clients(), false);
   }
@@ -45,19 +47,15 @@ class LockStep {
     if (on) worker_fds_ = find_worker_fds();
   }
   uint64_t turns() const { return turns_; }
+  uint32_t requests_per_round() const { return kClients * peers_.streams(); }
   const SluiceGateCounts& sum() const { return sum_; }
   const base::CopyCount& copied() const { return copied_; }
 
  private:
-  void send(Peer& peer) {
-    peers_.send(peer);
-    sent_ += peer.sends.size();
-  }
-
   // Turns until every client's message has come out at the other end.
   void half(std::vector<Peer>& to, bool at_origin) {
     uint32_t num_done = 0;
-    for (int i = 0; num_done < kClients; ++i) {
+    for (int i = 0; num_done < kClients * peers_.streams(); ++i) {
       if (i == kMaxTurns) die("no progress");
       await_arrival();
       turn();
@@ -66,7 +64,7 @@ class LockStep {
       for (Peer& peer : to) {
         while (peers_.take_message(peer)) {
           ++num_done;
-          if (at_origin) send(peer);
+          if (at_origin) peers_.send(peer);
         }
       }
     }
@@ -99,7 +97,7 @@ class LockStep {
         int waiting = 0;
         if (::ioctl(fd, FIONREAD, &waiting) == 0) arrived += static_cast<uint64_t>(waiting);
       }
-      if (arrived >= sent_) return;
+      if (arrived >= peers_.bytes_sent()) return;
     }
     die("bytes did not arrive");
   }
@@ -153,7 +151,6 @@ class LockStep {
   Peers peers_;
   LoneWorker lone_;
   bool measuring_ = false;
-  uint64_t sent_ = 0;
   uint64_t received_ = 0;
   uint64_t turns_ = 0;
   std::vector<int> worker_fds_;
@@ -171,7 +168,7 @@ int run_lock_step(const Scenario& scenario, uint32_t num_rounds, const Probe& pr
   for (uint32_t i = 0; i < num_rounds; ++i) step.round();
   CALLGRIND_STOP_INSTRUMENTATION;
   step.measure(false);
-  const uint64_t requests = uint64_t{num_rounds} * kClients;
+  const uint64_t requests = uint64_t{num_rounds} * step.requests_per_round();
   const uint64_t body = requests * (scenario.request_body_bytes + scenario.response_body_bytes);
   print_counts(step.sum(), requests, body, step.turns(), step.copied().body_bytes);
   return 0;

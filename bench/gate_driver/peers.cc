@@ -54,7 +54,8 @@ void die(const char* what) {
   std::exit(1);
 }
 
-Peers::Peers(const Scenario& scenario, uint32_t num_clients) : response_(response_of(scenario)) {
+Peers::Peers(const Scenario& scenario, uint32_t num_clients)
+    : scenario_(scenario), response_(response_of(scenario)) {
   for (uint32_t i = 0; i < num_clients; ++i) requests_.push_back(request_of(scenario, i));
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   sockaddr_in at = loopback(0);
@@ -78,6 +79,10 @@ void Peers::connect(uint16_t proxy_port) {
   for (const std::string& request : requests_) {
     Peer& peer = clients_.emplace_back();
     peer.sends = request;
+    if (scenario_.h2_clients) {
+      const auto nth = static_cast<uint32_t>(clients_.size()) - 1;
+      peer.h2 = std::make_unique<H2End>(true, scenario_, service_path_of(nth));
+    }
     peer.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_in to = loopback(proxy_port);
     if (::connect(peer.fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
@@ -96,12 +101,20 @@ bool Peers::accept_origins() {
     Peer& peer = origins_.emplace_back();
     peer.fd = fd;
     peer.sends = response_;
+    if (scenario_.h2_origin) peer.h2 = std::make_unique<H2End>(false, scenario_, "");
     any = true;
   }
 }
 
 void Peers::send(Peer& peer) {
-  for (std::string_view left = peer.sends; !left.empty();) {
+  if (peer.h2 == nullptr) return write(peer, peer.sends);
+  peer.h2->send_message();
+  write(peer, peer.h2->take_output());
+}
+
+void Peers::write(Peer& peer, std::string_view bytes) {
+  bytes_sent_ += bytes.size();
+  for (std::string_view left = bytes; !left.empty();) {
     const ssize_t n = ::send(peer.fd, left.data(), left.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno != EAGAIN) die("send");
     if (n < 0) {
@@ -119,11 +132,21 @@ uint64_t Peers::receive(Peer& peer) {
   if (n == 0) die("the proxy closed a connection");
   if (n < 0 && errno != EAGAIN) die("recv");
   if (n < 0) return 0;
-  peer.received.append(buffer, static_cast<size_t>(n));
+  if (peer.h2 != nullptr) {
+    peer.h2->receive({buffer, static_cast<size_t>(n)});
+    write(peer, peer.h2->take_output());
+  } else {
+    peer.received.append(buffer, static_cast<size_t>(n));
+  }
   return static_cast<uint64_t>(n);
 }
 
 bool Peers::take_message(Peer& peer) const {
+  if (peer.h2 != nullptr) {
+    if (!peer.h2->take_message()) return false;
+    ++peer.num_done;
+    return true;
+  }
   const size_t size = message_size(peer.received);
   if (size == 0) return false;
   const bool fine = peer.received.starts_with("HTTP/1.1 200") ||

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "bench/gate_driver/h2_end.h"
 #include "bench/gate_driver/proxy.h"
 
 namespace sluice::gate {
@@ -13,7 +15,8 @@ namespace sluice::gate {
 // that is coming in.
 struct Peer {
   int fd = -1;
-  std::string_view sends;  // its next message
+  std::string_view sends;     // its next message
+  std::unique_ptr<H2End> h2;  // instead, where it speaks HTTP/2
   std::string received;
   uint64_t num_done = 0;
 };
@@ -35,12 +38,22 @@ class Peers {
   bool accept_origins();
   // Sends the peer's whole message; waits for room.
   void send(Peer& peer);
+  // All that the peers sent so far.
+  uint64_t bytes_sent() const noexcept { return bytes_sent_; }
+  // Requests that a client has under way at once.
+  uint32_t streams() const noexcept { return scenario_.h2_clients ? kStreams : 1; }
   // Reads what is there. Returns how many bytes.
   uint64_t receive(Peer& peer);
   // Takes a whole message out of what was received, if there is one.
   bool take_message(Peer& peer) const;
 
+  static constexpr uint32_t kStreams = 4;
+
  private:
+  void write(Peer& peer, std::string_view bytes);
+
+  const Scenario& scenario_;
+  uint64_t bytes_sent_ = 0;
   std::vector<std::string> requests_;
   std::string response_;
   int listener_ = -1;

@@ -26,6 +26,15 @@ const Scenario kScenarios[] = {
     {.name = "chunked", .edge = true, .response_body_bytes = 4096, .chunked_response = true},
     {.name = "routes-10000", .edge = true, .num_routes = kManyRoutes},
     {.name = "access-log", .edge = true, .access_log = true},
+    {.name = "h2-h1", .edge = true, .h2_clients = true},
+    {.name = "h2-h2", .edge = true, .h2_clients = true, .h2_origin = true},
+    {.name = "h1-h2", .edge = true, .h2_origin = true},
+    {.name = "h2-h2-16k",
+     .edge = true,
+     .request_body_bytes = 16 * 1024,
+     .response_body_bytes = 16 * 1024,
+     .h2_clients = true,
+     .h2_origin = true},
 };
 
 void check(const absl::Status& status) {
@@ -43,7 +52,7 @@ router::RouteValue forward(std::string prefix) {
   return route;
 }
 
-upstream::ClusterValue origin_cluster(uint16_t port) {
+upstream::ClusterValue origin_cluster(const Scenario& scenario, uint16_t port) {
   upstream::ClusterValue cluster;
   cluster.name = "origin";
   cluster.breakers_default.max_connections = cluster.breakers_default.max_pending_requests =
@@ -52,6 +61,7 @@ upstream::ClusterValue origin_cluster(uint16_t port) {
   endpoints.localities.emplace_back().endpoints.emplace_back().address =
       *base::Address::ip("127.0.0.1", port);
   cluster.static_endpoints = endpoints;
+  if (scenario.h2_origin) cluster.transport.http = upstream::TransportValue::Http::kHttp2;
   return cluster;
 }
 
@@ -96,11 +106,15 @@ const Scenario* find_scenario(const std::string& name) {
 
 // Connection n always asks for the same path: one of the last routes where there are many, and
 // where there is one the same text, so that only the routes make a difference.
+std::string service_path_of(uint32_t nth) {
+  return service_path(kManyRoutes - 1 - nth) + "orders/17";
+}
+
 std::string request_of(const Scenario& scenario, uint32_t nth) {
-  const std::string path = service_path(kManyRoutes - 1 - nth) + "orders/17";
-  std::string text = base::cat(scenario.request_body_bytes > 0 ? "POST " : "GET ", path,
-                               " HTTP/1.1\r\nhost: www.example.com\r\nuser-agent: gate/1.0\r\n"
-                               "accept: */*\r\naccept-encoding: gzip, br\r\n");
+  std::string text =
+      base::cat(scenario.request_body_bytes > 0 ? "POST " : "GET ", service_path_of(nth),
+                " HTTP/1.1\r\nhost: www.example.com\r\nuser-agent: gate/1.0\r\n"
+                "accept: */*\r\naccept-encoding: gzip, br\r\n");
   if (scenario.request_body_bytes > 0) {
     text += base::cat("content-length: ", scenario.request_body_bytes, "\r\n");
   }
@@ -128,7 +142,7 @@ std::string response_of(const Scenario& scenario) {
 uint16_t configure(dataplane::TablesBuilder& builder, const Scenario& scenario,
                    uint16_t origin_port) {
   base::plant_list_size = scenario.num_routes;
-  check(builder.put_cluster(origin_cluster(origin_port)));
+  check(builder.put_cluster(origin_cluster(scenario, origin_port)));
   check(builder.put_listener(listener_of(scenario)));
   return builder.listener("in")->sockets[0]->address.port();
 }

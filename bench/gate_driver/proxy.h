@@ -22,11 +22,15 @@ struct Scenario {
   uint32_t request_body_bytes = 0;
   uint32_t response_body_bytes = 128;
   bool chunked_response = false;
+  bool h2_clients = false;
+  bool h2_origin = false;
 };
 
 // Null: there is none of that name.
 const Scenario* find_scenario(const std::string& name);
 
+// What the nth connection asks for.
+std::string service_path_of(uint32_t nth);
 // The request of the nth connection and the response of the origin, as on the wire.
 std::string request_of(const Scenario& scenario, uint32_t nth);
 std::string response_of(const Scenario& scenario);
