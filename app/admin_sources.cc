@@ -48,16 +48,16 @@ void add_type_stats(const std::string& prefix, const xds::TypeStats& s, StatList
   out->counter(prefix + "resources_unchanged", s.resources_unchanged);
 }
 
-void add_control_plane(const xds::Client& client, StatList* out) {
-  const xds::ControlPlaneStats& s = client.control_plane();
+void add_control_plane(const xds::Sources& sources, StatList* out) {
+  const xds::ControlPlaneStats s = sources.control_plane();
   out->gauge("control_plane.connected_state", s.connected_state ? 1 : 0);
   out->gauge("control_plane.pending_requests", s.pending_requests);
   out->counter("control_plane.rate_limit_enforced", s.rate_limit_enforced);
   out->text("control_plane.identifier", s.identifier);
-  add_type_stats("cluster_manager.cds.", client.stats(Type::kCluster), out);
-  add_type_stats("listener_manager.lds.", client.stats(Type::kListener), out);
-  add_type_stats("sluice.eds.", client.stats(Type::kEndpoint), out);
-  add_type_stats("sluice.rds.", client.stats(Type::kRoute), out);
+  add_type_stats("cluster_manager.cds.", sources.stats(Type::kCluster), out);
+  add_type_stats("listener_manager.lds.", sources.stats(Type::kListener), out);
+  add_type_stats("sluice.eds.", sources.stats(Type::kEndpoint), out);
+  add_type_stats("sluice.rds.", sources.stats(Type::kRoute), out);
 }
 
 void add_stats(Process& process, base::MonoNs started_at, std::vector<Stat>* list) {
@@ -87,7 +87,12 @@ void add_stats(Process& process, base::MonoNs started_at, std::vector<Stat>* lis
   out.gauge("sluice.tables.live", server.tables().live().size());
   const int64_t effect = server.publish_to_effect_ns();
   if (effect >= 0) out.gauge("sluice.tables.publish_to_effect_ns", static_cast<uint64_t>(effect));
-  if (process.client() != nullptr) add_control_plane(*process.client(), &out);
+  if (!process.sources().empty()) add_control_plane(process.sources(), &out);
+  if (process.last_good() != nullptr) {
+    out.gauge("sluice.last_good.not_confirmed", process.sources().num_restored());
+    out.gauge("sluice.last_good.saved_at_ms",
+              static_cast<uint64_t>(process.last_good()->saved_at() / base::kNsPerMs));
+  }
 }
 
 std::string_view what(Type type) {
@@ -118,8 +123,13 @@ std::vector<std::string> wait_lines(Process& process) {
                   " since ", (now - wait.since) / base::kNsPerMs, " ms",
                   wait.serves_old ? "; an older version serves meanwhile" : ""));
   }
-  if (process.client() == nullptr) return lines;
-  const xds::ControlPlaneStats& s = process.client()->control_plane();
+  if (process.sources().empty()) return lines;
+  if (const size_t restored = process.sources().num_restored(); restored > 0) {
+    lines.push_back(base::cat(restored,
+                              " resource(s) are of the last good configuration, not "
+                              "confirmed by a control plane"));
+  }
+  const xds::ControlPlaneStats s = process.sources().control_plane();
   if (!s.connected_state) {
     lines.push_back(
         base::cat("control plane: not connected", s.last_error.empty() ? "" : ": ", s.last_error));
@@ -133,17 +143,21 @@ bool is_warming(const std::vector<xds::Wait>& waits, Type type, std::string_view
   });
 }
 
-void add_dynamic(const xds::SotwState& state, const std::vector<xds::Wait>& waits,
+std::string shown_version(const xds::TypeState::Held& held) {
+  return held.restored ? base::cat(held.version, " (last good configuration, not confirmed)")
+                       : held.version;
+}
+
+void add_dynamic(const xds::TypeState& state, const std::vector<xds::Wait>& waits,
                  std::vector<xds::DumpResource>* out) {
   const size_t first = out->size();
-  state.for_each_resource([&](std::string_view name, const std::string& version,
-                              const std::string& bytes, base::WallNs at) {
+  state.for_each_resource([&](const xds::TypeState::Held& held) {
     out->push_back({.type = state.type(),
-                    .warming = is_warming(waits, state.type(), name),
-                    .name = std::string(name),
-                    .version = version,
-                    .bytes = bytes,
-                    .updated_at = at});
+                    .warming = is_warming(waits, state.type(), held.name),
+                    .name = std::string(held.name),
+                    .version = shown_version(held),
+                    .bytes = held.bytes,
+                    .updated_at = held.accepted_at});
   });
   if (state.errors().empty()) return;
   std::sort(out->begin() + static_cast<std::ptrdiff_t>(first), out->end(),
@@ -178,14 +192,13 @@ xds::DumpInput config_of(Process& process, base::WallNs started_at) {
   for (const auto& listener : bootstrap.listeners) {
     add_static(Type::kListener, listener.value.name, listener.bytes);
   }
-  if (process.client() == nullptr) return input;
-  const xds::Client& client = *process.client();
-  input.clusters_version = client.state(Type::kCluster).version();
-  input.listeners_version = client.state(Type::kListener).version();
   const auto waits = process.assembler().waits();
-  for (const Type type : {Type::kCluster, Type::kEndpoint, Type::kListener, Type::kRoute}) {
-    add_dynamic(client.state(type), waits, &input.resources);
-  }
+  process.sources().for_each([&](const xds::Client& client, Type type) {
+    const xds::TypeState& state = client.state(type);
+    if (type == Type::kCluster) input.clusters_version = state.version();
+    if (type == Type::kListener) input.listeners_version = state.version();
+    add_dynamic(state, waits, &input.resources);
+  });
   return input;
 }
 

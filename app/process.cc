@@ -21,19 +21,6 @@ dataplane::Server::Options server_options(const xds::Flags& flags) {
   return options;
 }
 
-xds::GrpcTarget target_of(const xds::ControlPlane& in) {
-  using std::chrono::duration_cast;
-  using std::chrono::milliseconds;
-  xds::GrpcTarget out;
-  out.target = in.target;
-  out.authority = in.authority;
-  out.metadata = in.metadata;
-  if (in.max_receive_bytes != 0) out.max_message_bytes = in.max_receive_bytes;
-  out.keepalive_interval = duration_cast<milliseconds>(in.keepalive_interval);
-  out.keepalive_timeout = duration_cast<milliseconds>(in.keepalive_timeout);
-  return out;
-}
-
 void log_client(xds::Severity severity, std::string_view text) {
   using xds::Severity;
   log::write("config",
@@ -45,22 +32,14 @@ void log_client(xds::Severity severity, std::string_view text) {
 
 // The waits for endpoints and routes are each resource's own: the assembler keeps them.
 xds::ClientOptions client_options(const xds::Bootstrap& bootstrap) {
-  const xds::AdsConfig& ads = *bootstrap.ads;
-  const xds::ControlPlane& server = ads.servers.front();
   xds::ClientOptions out;
   out.node = bootstrap.node.bytes;
-  out.node_on_first_message_only = ads.set_node_on_first_message_only;
-  out.backoff_base_ns = server.backoff_base.count();
-  out.backoff_max_ns = server.backoff_max.count();
-  if (ads.rate_limit) {
-    out.rate_limit = {ads.rate_limit->max_tokens, ads.rate_limit->tokens_per_second};
-  }
+  for (xds::TypeOptions& type : out.types) type.initial_fetch_timeout_ns = 0;
   const auto wait = [&](xds::Type type) -> int64_t& {
     return out.types[static_cast<size_t>(type)].initial_fetch_timeout_ns;
   };
   if (bootstrap.cds) wait(xds::Type::kCluster) = bootstrap.cds->initial_fetch_timeout.count();
   if (bootstrap.lds) wait(xds::Type::kListener) = bootstrap.lds->initial_fetch_timeout.count();
-  wait(xds::Type::kEndpoint) = wait(xds::Type::kRoute) = 0;
   out.log = log_client;
   return out;
 }
@@ -78,10 +57,11 @@ Process::Process(xds::Flags flags, xds::Bootstrap bootstrap)
 
 Process::~Process() {
   admin_.reset();
-  client_.reset();
+  if (sources_) sources_->stop();
   assembler_.reset();
+  sources_.reset();
+  last_good_.reset();
   resolver_.reset();
-  transport_.reset();
   signals_.reset();
   executor_.detach();
   server_.reset();
@@ -94,6 +74,7 @@ absl::Status Process::wire() {
   xds::Assembler::Options options;
   options.decode.reject_unknown_fields = flags_.reject_unknown_dynamic_fields;
   options.decode.ignore_unknown_fields = flags_.ignore_unknown_dynamic_fields;
+  options.decode.sources = bootstrap_.sources;
   options.has_cds = bootstrap_.cds.has_value();
   options.has_lds = bootstrap_.lds.has_value();
   resolver_ = std::make_unique<net::CaresResolver>(
@@ -101,12 +82,14 @@ absl::Status Process::wire() {
                            server_->stats().scope<base::ResolverCells>("dns.cares.")));
   options.resolver = resolver_.get();
   options.resolver_config = bootstrap_.resolver;
+  if (bootstrap_.cds) options.cds_source = bootstrap_.cds->source;
+  if (bootstrap_.lds) options.lds_source = bootstrap_.lds->source;
   options.on_live = [this] { on_live(); };
   options.on_failure = [this](const absl::Status& status) { on_failure(status); };
   assembler_ = std::make_unique<xds::Assembler>(std::move(options), *server_, executor_);
   if (absl::Status status = assembler_->add_static(bootstrap_); !status.ok()) return status;
-  if (absl::Status status = start_admin(); !status.ok()) return status;
-  return bootstrap_.ads ? make_client() : absl::OkStatus();
+  if (absl::Status status = make_sources(); !status.ok()) return status;
+  return start_admin();
 }
 
 absl::Status Process::start_admin() {
@@ -122,26 +105,42 @@ absl::Status Process::start_admin() {
   return absl::OkStatus();
 }
 
-absl::Status Process::make_client() {
-  const xds::AdsConfig& ads = *bootstrap_.ads;
-  auto transport = xds::GrpcTransport::make(target_of(ads.servers.front()), executor_);
-  if (!transport.ok()) {
-    return base::config_error("dynamic_resources.ads_config.grpc_services[0]: ",
-                              base::message_of(transport.status()));
+absl::Status Process::make_sources() {
+  xds::Sources::Options options;
+  options.client = client_options(bootstrap_);
+  options.allow_unknown_fields = !flags_.reject_unknown_dynamic_fields;
+  if (!flags_.last_good_config_path.empty()) use_last_good(&options);
+  sources_ = std::make_unique<xds::Sources>(std::move(options), bootstrap_.sources, *assembler_,
+                                            executor_);
+  absl::Status status = bootstrap_.has_ads ? sources_->check(xds::kAds) : absl::OkStatus();
+  if (status.ok() && bootstrap_.cds) status = sources_->check(bootstrap_.cds->source);
+  if (status.ok() && bootstrap_.lds) status = sources_->check(bootstrap_.lds->source);
+  return status;
+}
+
+void Process::use_last_good(xds::Sources::Options* options) {
+  const std::string& path = flags_.last_good_config_path;
+  auto restored = xds::read_last_good(path, bootstrap_.node.bytes);
+  if (restored.ok()) {
+    options->client.restored = *std::move(restored);
+  } else if (restored.status().code() != absl::StatusCode::kNotFound) {
+    log::warn("config", base::cat("last good configuration: not used: ",
+                                  base::message_of(restored.status())));
   }
-  if (ads.servers.size() > 1) {
-    log::warn("config",
-              "dynamic_resources.ads_config.grpc_services: falling back to further servers is not "
-              "supported yet; the first one is used");
-  }
-  transport_ = *std::move(transport);
-  client_ = std::make_unique<xds::Client>(client_options(bootstrap_), *transport_, *assembler_,
-                                          executor_);
-  return absl::OkStatus();
+  last_good_ = std::make_unique<xds::LastGood>(
+      xds::LastGood::Options{
+          .path = path,
+          .node = bootstrap_.node.bytes,
+          .collect = [this] { return sources_->in_force(); },
+          .run_in_pool =
+              [this](std::function<void()> task) { server_->pool().run(std::move(task)); },
+          .log = log_client},
+      executor_);
+  options->client.on_accepted = [this] { last_good_->changed(); };
 }
 
 int Process::run() {
-  const absl::Status started = assembler_->start(client_.get());
+  const absl::Status started = assembler_->start(sources_.get());
   if (started.ok()) server_->run();  // else on_failure() has said why
   log::info("main", "exiting");
   log::flush();

@@ -11,9 +11,9 @@
 #include "net/cares_resolver.h"
 #include "xds/assemble.h"
 #include "xds/bootstrap.h"
-#include "xds/client.h"
 #include "xds/flags.h"
-#include "xds/grpc_transport.h"
+#include "xds/last_good.h"
+#include "xds/sources.h"
 
 namespace sluice::app {
 
@@ -38,14 +38,16 @@ class Process {
   // ---- For admin.
   dataplane::Server& server() noexcept { return *server_; }
   xds::Assembler& assembler() noexcept { return *assembler_; }
-  const xds::Client* client() const noexcept { return client_.get(); }  // null: no control plane
+  const xds::Sources& sources() const noexcept { return *sources_; }
+  const xds::LastGood* last_good() const noexcept { return last_good_.get(); }  // null: off
   const xds::Bootstrap& bootstrap() const noexcept { return bootstrap_; }
   const xds::Flags& flags() const noexcept { return flags_; }
 
  private:
   Process(xds::Flags flags, xds::Bootstrap bootstrap);
   absl::Status wire();
-  absl::Status make_client();
+  absl::Status make_sources();
+  void use_last_good(xds::Sources::Options* options);
   absl::Status start_admin();
   void on_signal(int signal);
   void on_live();
@@ -56,10 +58,10 @@ class Process {
   LoopExecutor executor_;  // outlives the server, whose pool may still post
   std::unique_ptr<dataplane::Server> server_;
   std::unique_ptr<Signals> signals_;
-  std::unique_ptr<xds::GrpcTransport> transport_;
   std::unique_ptr<net::CaresResolver> resolver_;
   std::unique_ptr<xds::Assembler> assembler_;
-  std::unique_ptr<xds::Client> client_;
+  std::unique_ptr<xds::LastGood> last_good_;  // null: off
+  std::unique_ptr<xds::Sources> sources_;
   std::unique_ptr<admin::AdminServer> admin_;  // null: the bootstrap has none
   bool shutting_down_ = false;                 // by a signal; admin may drain before
   int exit_code_ = 0;

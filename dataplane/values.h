@@ -51,6 +51,7 @@ struct HttpValue {
   std::string stat_prefix;
   // Exactly one: a subscription's name, or the routes themselves.
   std::string rds_name;
+  uint32_t rds_source = 0;  // the configuration source, by number; 0: the aggregated stream
   std::chrono::nanoseconds rds_initial_fetch_timeout{15'000'000'000};
   std::shared_ptr<const router::RouteConfigValue> inline_routes;
   std::vector<FilterValue> filters;

@@ -110,6 +110,7 @@ struct ClusterValue {
   std::string alt_stat_name;
   Discovery discovery = Discovery::kStatic;
   std::string eds_service_name;  // empty: the cluster's name
+  uint32_t eds_source = 0;       // the configuration source, by number; 0: the aggregated stream
   // The subscription's own wait (initial_fetch_timeout); 0: for ever.
   std::chrono::nanoseconds eds_initial_fetch_timeout{15'000'000'000};
   Balancer balancer = Balancer::kRoundRobin;

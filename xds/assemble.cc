@@ -33,8 +33,8 @@ Assembler::Assembler(Options options, dataplane::Server& server, Executor& execu
       server_(server),
       executor_(executor),
       deadlines_(executor,
-                 [this](Type type, const std::string& name) {
-                   end_wait(type, name);
+                 [this](Type type, const ResourceKey& key) {
+                   end_wait(type, key);
                    touch();
                  }),
       clusters_(server.builder(), executor, deadlines_,
@@ -54,26 +54,32 @@ Assembler::~Assembler() {
 
 void Assembler::apply(Update update, std::function<void(std::vector<Rejected>)> done) {
   const Type type = update.type;
+  const SourceId source = update.source;
   DecodeJob job;
   job.options = options_.decode;
+  job.options.self = source;
   if (type == Type::kRoute) {
     job.ids = &server_.builder().cluster_ids();
     job.compile.num_workers = server_.num_workers();
-    for (const Resource& r : update.changed) job.previous.push_back(listeners_.routes(r.name));
+    for (const Resource& r : update.changed) {
+      job.previous.push_back(listeners_.routes({source, r.name}));
+    }
   }
   const bool in_pool = bytes_of(update) > options_.inline_bytes;
   job.update = std::move(update);
-  if (!in_pool) return take(decode_update(std::move(job)), type, done);
+  if (!in_pool) return take(decode_update(std::move(job)), type, source, done);
   auto shared = std::make_shared<DecodeJob>(std::move(job));
-  server_.pool().run([self = self_, &executor = executor_, shared, type, done = std::move(done)] {
-    auto decoded = std::make_shared<DecodedUpdate>(decode_update(std::move(*shared)));
-    executor.post([self, decoded, type, done] {
-      if (Assembler* assembler = *self) assembler->take(std::move(*decoded), type, done);
-    });
-  });
+  server_.pool().run(
+      [self = self_, &executor = executor_, shared, type, source, done = std::move(done)] {
+        auto decoded = std::make_shared<DecodedUpdate>(decode_update(std::move(*shared)));
+        executor.post([self, decoded, type, source, done] {
+          if (Assembler* assembler = *self)
+            assembler->take(std::move(*decoded), type, source, done);
+        });
+      });
 }
 
-void Assembler::take(DecodedUpdate decoded, Type type,
+void Assembler::take(DecodedUpdate decoded, Type type, SourceId source,
                      const std::function<void(std::vector<Rejected>)>& done) {
   if (subscriptions_ != nullptr) subscriptions_->begin_batch();
   switch (type) {
@@ -81,13 +87,13 @@ void Assembler::take(DecodedUpdate decoded, Type type,
       take_clusters(decoded);
       break;
     case Type::kEndpoint:
-      take_endpoints(decoded);
+      take_endpoints(decoded, source);
       break;
     case Type::kListener:
       take_listeners(decoded);
       break;
     case Type::kRoute:
-      take_routes(decoded);
+      take_routes(decoded, source);
       break;
     case Type::kCount:
       break;
@@ -113,12 +119,12 @@ void Assembler::take_clusters(DecodedUpdate& decoded) {
   for (const std::string& name : decoded.removed) clusters_.remove(name);
 }
 
-void Assembler::take_endpoints(DecodedUpdate& decoded) {
+void Assembler::take_endpoints(DecodedUpdate& decoded, SourceId source) {
   for (upstream::EndpointsValue& value : decoded.endpoints) {
-    clusters_.put_endpoints(std::move(value));
+    clusters_.put_endpoints(source, std::move(value));
   }
-  for (const Rejected& rejected : decoded.rejected) clusters_.end_wait(rejected.name);
-  for (const std::string& name : decoded.removed) clusters_.end_wait(name);
+  for (const Rejected& rejected : decoded.rejected) clusters_.end_wait({source, rejected.name});
+  for (const std::string& name : decoded.removed) clusters_.end_wait({source, name});
 }
 
 // Rule 97: what goes makes room for what is new; a second pass for addresses that moved from one
@@ -142,16 +148,16 @@ void Assembler::take_listeners(DecodedUpdate& decoded) {
   log_warnings(warnings);
 }
 
-void Assembler::take_routes(DecodedUpdate& decoded) {
+void Assembler::take_routes(DecodedUpdate& decoded, SourceId source) {
   for (DecodedRoutes& routes : decoded.routes) {
     if (absl::Status status = check_required(routes); !status.ok()) {
       decoded.rejected.push_back({routes.name, std::move(status)});
     } else {
-      listeners_.put_routes(routes.name, std::move(routes.table));
+      listeners_.put_routes({source, routes.name}, std::move(routes.table));
     }
   }
-  for (const Rejected& rejected : decoded.rejected) listeners_.end_wait(rejected.name);
-  for (const std::string& name : decoded.removed) listeners_.end_wait(name);
+  for (const Rejected& rejected : decoded.rejected) listeners_.end_wait({source, rejected.name});
+  for (const std::string& name : decoded.removed) listeners_.end_wait({source, name});
 }
 
 absl::Status Assembler::check_required(const DecodedRoutes& routes) const {
@@ -178,19 +184,19 @@ void Assembler::answered(Type type) {
   if (type == Type::kListener) lds_answered_ = true;
 }
 
-void Assembler::on_fetch_timeout(Type type, std::string_view name) {
+void Assembler::on_fetch_timeout(Type type, SourceId source, std::string_view name) {
   if (type == Type::kCluster || type == Type::kListener) {
     answered(type);
   } else {
-    end_wait(type, std::string(name));
+    end_wait(type, {source, std::string(name)});
   }
   touch();
 }
 
-void Assembler::end_wait(Type type, const std::string& name) {
-  if (type == Type::kEndpoint) clusters_.end_wait(name);
-  if (type == Type::kRoute) listeners_.end_wait(name);
-  if (type == Type::kListener) listeners_.retry(name);
+void Assembler::end_wait(Type type, const ResourceKey& key) {
+  if (type == Type::kEndpoint) clusters_.end_wait(key);
+  if (type == Type::kRoute) listeners_.end_wait(key);
+  if (type == Type::kListener) listeners_.retry(key.name);
 }
 
 // ---- Publishing.

@@ -39,6 +39,7 @@ class Assembler final : public ResourceSink {
     DecodeOptions decode;  // of what control planes send
     bool has_lds = false;
     bool has_cds = false;
+    SourceId lds_source = kAds, cds_source = kAds;
     size_t inline_bytes = 64 * 1024;
     int64_t max_hold_ns = base::kNsPerSec;
     // Whether start() and what follows runs the workers; tests may have none.
@@ -64,7 +65,7 @@ class Assembler final : public ResourceSink {
 
   // ResourceSink.
   void apply(Update update, std::function<void(std::vector<Rejected>)> done) override;
-  void on_fetch_timeout(Type type, std::string_view name) override;
+  void on_fetch_timeout(Type type, SourceId source, std::string_view name) override;
 
   // ---- For admin.
   enum class State : uint8_t { kPreInitializing, kInitializing, kLive, kDraining };
@@ -78,15 +79,15 @@ class Assembler final : public ResourceSink {
   // What is being waited for.
   enum class Phase : uint8_t { kNew, kStaticClusters, kClusters, kListeners, kLive };
 
-  void take(DecodedUpdate decoded, Type type,
+  void take(DecodedUpdate decoded, Type type, SourceId source,
             const std::function<void(std::vector<Rejected>)>& done);
   void take_clusters(DecodedUpdate& decoded);
-  void take_endpoints(DecodedUpdate& decoded);
+  void take_endpoints(DecodedUpdate& decoded, SourceId source);
   void take_listeners(DecodedUpdate& decoded);
-  void take_routes(DecodedUpdate& decoded);
+  void take_routes(DecodedUpdate& decoded, SourceId source);
   absl::Status check_required(const DecodedRoutes& routes) const;
   void answered(Type type);
-  void end_wait(Type type, const std::string& name);
+  void end_wait(Type type, const ResourceKey& key);
   void log_warnings(const std::vector<std::string>& texts);
 
   bool advance_one();

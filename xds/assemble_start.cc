@@ -58,7 +58,7 @@ bool Assembler::advance_one() {
 bool Assembler::begin_clusters() {
   phase_ = Phase::kClusters;
   if (options_.has_cds && subscriptions_ != nullptr) {
-    subscriptions_->subscribe_all(Type::kCluster);
+    subscriptions_->subscribe_all(Type::kCluster, options_.cds_source);
   } else {
     cds_answered_ = true;
   }
@@ -71,7 +71,7 @@ bool Assembler::begin_listeners() {
   if (status.ok()) {
     phase_ = Phase::kListeners;
     if (options_.has_lds && subscriptions_ != nullptr) {
-      subscriptions_->subscribe_all(Type::kListener);
+      subscriptions_->subscribe_all(Type::kListener, options_.lds_source);
     } else {
       lds_answered_ = true;
     }

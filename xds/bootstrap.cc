@@ -1,12 +1,13 @@
 #include "xds/bootstrap.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "absl/container/flat_hash_set.h"
 #include "base/text.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
-#include "xds/bootstrap_servers.h"
 #include "xds/decode_dns.h"
+#include "xds/decode_parts.h"
 #include "xds/version.h"
 #include "xds/yaml.h"
 
@@ -16,7 +17,22 @@ namespace {
 using ::envoy::config::cluster::v3::Cluster;
 using ::envoy::config::listener::v3::Listener;
 using ProtoBootstrap = ::envoy::config::bootstrap::v3::Bootstrap;
+using DynamicResources = ProtoBootstrap::DynamicResources;
 using Names = absl::flat_hash_set<std::string>;
+
+bool leads_to(const core::ApiConfigSource& in, const std::string& cluster) {
+  for (const core::GrpcService& service : in.grpc_services()) {
+    if (service.envoy_grpc().cluster_name() == cluster) return true;
+  }
+  return std::find(in.cluster_names().begin(), in.cluster_names().end(), cluster) !=
+         in.cluster_names().end();
+}
+
+bool leads_to(const DynamicResources& in, const std::string& cluster) {
+  return leads_to(in.ads_config(), cluster) ||
+         leads_to(in.lds_config().api_config_source(), cluster) ||
+         leads_to(in.cds_config().api_config_source(), cluster);
+}
 
 // The texts that make up the bootstrap, in the order in which they are merged.
 struct Sources {
@@ -119,37 +135,36 @@ absl::Status decode_admin(const Context& context, const ProtoBootstrap& in,
 // Dynamic resources.
 
 absl::Status decode_source(const Context& context, const Path& at, const core::ConfigSource& in,
-                           bool has_ads, std::optional<AdsSource>* out) {
-  AdsSource source;
-  absl::Status s = decode_ads_source(context, at, in, &source.initial_fetch_timeout);
+                           bool has_ads, std::optional<SourceRef>* out) {
+  SourceRef ref;
+  absl::Status s = decode_config_source(context, at, in, &ref.source, &ref.initial_fetch_timeout);
   if (!s.ok()) return s;
-  if (!has_ads) {
+  if (ref.source == kAds && !has_ads) {
     return context.error(at,
                          "refers to the aggregated stream, but dynamic_resources.ads_config is "
                          "missing; add it");
   }
-  *out = source;
+  *out = ref;
   return absl::OkStatus();
 }
 
-absl::Status decode_dynamic(const Context& context, const ProtoBootstrap& in,
-                            const Repeated<Cluster>& clusters, Bootstrap* out) {
+absl::Status decode_dynamic(const Context& context, const ProtoBootstrap& in, Bootstrap* out) {
   const auto& dynamic = in.dynamic_resources();
   const Path root;
   const Path at(root, "dynamic_resources");
-  if (dynamic.has_ads_config()) {
-    auto ads = decode_ads_config(context, Path(at, "ads_config"), dynamic.ads_config(), clusters);
-    if (!ads.ok()) return ads.status();
-    out->ads = *std::move(ads);
+  out->has_ads = dynamic.has_ads_config();
+  if (out->has_ads) {
+    absl::Status s = out->sources->set_ads(context, Path(at, "ads_config"), dynamic.ads_config());
+    if (!s.ok()) return s;
   }
-  const bool has_ads = out->ads.has_value();
   if (dynamic.has_lds_config()) {
-    absl::Status s =
-        decode_source(context, Path(at, "lds_config"), dynamic.lds_config(), has_ads, &out->lds);
+    absl::Status s = decode_source(context, Path(at, "lds_config"), dynamic.lds_config(),
+                                   out->has_ads, &out->lds);
     if (!s.ok()) return s;
   }
   if (!dynamic.has_cds_config()) return absl::OkStatus();
-  return decode_source(context, Path(at, "cds_config"), dynamic.cds_config(), has_ads, &out->cds);
+  return decode_source(context, Path(at, "cds_config"), dynamic.cds_config(), out->has_ads,
+                       &out->cds);
 }
 
 // --------------------------------------------------------------------------------------------
@@ -162,13 +177,14 @@ class StaticResources {
       : context_(context), sources_(sources), out_(out) {
     options_.is_static = true;
     options_.allow_unknown_static_fields = flags.allow_unknown_static_fields;
+    options_.sources = out->sources;
   }
 
-  absl::Status clusters(const Repeated<Cluster>& in, const core::ApiConfigSource& ads) {
+  absl::Status clusters(const Repeated<Cluster>& in, const DynamicResources& dynamic) {
     for (int i = 0; i < in.size(); ++i) {
       const Path at(resources_, "clusters", i);
       if (absl::Status s = unique(at, in[i].name(), cluster_names_); !s.ok()) return s;
-      if (absl::Status s = cluster(at, in[i], leads_to(ads, in[i].name())); !s.ok()) return s;
+      if (absl::Status s = cluster(at, in[i], leads_to(dynamic, in[i].name())); !s.ok()) return s;
     }
     return absl::OkStatus();
   }
@@ -302,8 +318,13 @@ absl::StatusOr<Bootstrap> load_bootstrap(const Flags& flags) {
   listeners.Swap(in.mutable_static_resources()->mutable_listeners());
   clusters.Swap(in.mutable_static_resources()->mutable_clusters());
 
+  std::vector<std::string> cluster_bytes;
+  for (const Cluster& cluster : clusters) cluster_bytes.push_back(cluster.SerializeAsString());
+  out.sources = std::make_shared<ConfigSources>(std::move(cluster_bytes));
+
   DecodeOptions options;
   options.is_static = true;
+  options.sources = out.sources;
   options.allow_unknown_static_fields = flags.allow_unknown_static_fields;
   options.locate = out.locate;
   const Context context(options, &out.warnings, {});
@@ -311,9 +332,9 @@ absl::StatusOr<Bootstrap> load_bootstrap(const Flags& flags) {
   if (absl::Status s = decode_node(context, flags, in, &out.node); !s.ok()) return s;
   if (absl::Status s = decode_admin(context, in, &out.admin); !s.ok()) return s;
   StaticResources resources(context, flags, *sources, &out);
-  absl::Status s = resources.clusters(clusters, in.dynamic_resources().ads_config());
+  absl::Status s = resources.clusters(clusters, in.dynamic_resources());
   if (!s.ok()) return s;
-  if (s = decode_dynamic(context, in, clusters, &out); !s.ok()) return s;
+  if (s = decode_dynamic(context, in, &out); !s.ok()) return s;
   if (s = resources.listeners(listeners); !s.ok()) return s;
   if (s = check_extensions(context, in); !s.ok()) return s;
   if (s = decode_default_resolver(context, in, &out); !s.ok()) return s;

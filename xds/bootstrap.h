@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 #include "dataplane/values.h"
 #include "net/resolver.h"
 #include "upstream/values.h"
+#include "xds/config_source.h"
 #include "xds/flags.h"
 #include "xds/warnings.h"
 
@@ -35,34 +37,9 @@ struct Node {
   std::string bytes;
 };
 
-// One server that speaks xDS over gRPC.
-struct ControlPlane {
-  std::string name;       // the cluster's name, or the target
-  std::string target;     // gRPC's: "ipv4:127.0.0.1:18000", "unix:/run/xds.sock", "dns:///cp:18000"
-  std::string authority;  // empty: the cluster's name
-  std::vector<std::pair<std::string, std::string>> metadata;  // initial_metadata
-  std::chrono::nanoseconds connect_timeout{5'000'000'000};
-  std::chrono::nanoseconds backoff_base{500'000'000};
-  std::chrono::nanoseconds backoff_max{30'000'000'000};
-  // HTTP/2 pings; 0: none, the default (servers police them).
-  std::chrono::nanoseconds keepalive_interval{0};
-  std::chrono::nanoseconds keepalive_timeout{20'000'000'000};
-  uint64_t max_receive_bytes = 0;  // 0: our own limit
-};
-
-struct RateLimit {
-  uint32_t max_tokens = 100;
-  double tokens_per_second = 10;
-};
-
-struct AdsConfig {
-  std::vector<ControlPlane> servers;  // the first, then those to fall back to
-  bool set_node_on_first_message_only = false;
-  std::optional<RateLimit> rate_limit;  // none: no limit
-};
-
-// A ConfigSource that says `ads {}`.
-struct AdsSource {
+// Where listeners or clusters come from.
+struct SourceRef {
+  SourceId source = kAds;
   std::chrono::nanoseconds initial_fetch_timeout{15'000'000'000};  // 0: wait for ever
 };
 
@@ -86,8 +63,9 @@ struct Bootstrap {
   // Clusters that only lead to a control plane and that traffic cannot use yet (HTTP/2); they are
   // not in `clusters`. Name and bytes.
   std::vector<std::pair<std::string, std::string>> control_plane_clusters;
-  std::optional<AdsConfig> ads;
-  std::optional<AdsSource> lds, cds;
+  std::shared_ptr<ConfigSources> sources;
+  bool has_ads = false;  // then the aggregated stream is source kAds
+  std::optional<SourceRef> lds, cds;
   net::ResolverConfig resolver;  // of clusters that say nothing about it
   std::string local_cluster_name;
   std::chrono::milliseconds stats_flush_interval{5'000};

@@ -5,30 +5,9 @@
 namespace sluice::xds {
 namespace {
 
-using ::envoy::config::cluster::v3::Cluster;
 using ApiType = core::ApiConfigSource;
 using HttpOptions = ::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 using Endpoints = ::envoy::config::endpoint::v3::ClusterLoadAssignment;
-
-absl::Status check_transport(const Context& context, const Path& at, const ApiType& in) {
-  const Path type(at, "api_type");
-  switch (in.api_type()) {
-    case ApiType::GRPC:
-      break;
-    case ApiType::DELTA_GRPC:
-      return context.error(type, "delta xDS is not supported yet; set api_type: GRPC");
-    case ApiType::REST:
-      return context.error(type, "REST carries no aggregated stream; set api_type: GRPC");
-    default:
-      return context.error(type,
-                           "not a way to reach a server: ", ApiType::ApiType_Name(in.api_type()),
-                           "; set api_type: GRPC");
-  }
-  if (in.transport_api_version() == core::V3) return absl::OkStatus();
-  return context.error(Path(at, "transport_api_version"),
-                       "must be V3: ", core::ApiVersion_Name(in.transport_api_version()),
-                       "; version 2 of the API is gone");
-}
 
 // Every address of a STATIC cluster in one target, so that gRPC goes on to the next by itself.
 absl::StatusOr<std::string> static_target(const Context& context, const Path& at,
@@ -196,14 +175,14 @@ bool leads_to(const core::ApiConfigSource& in, const std::string& cluster) {
   return false;
 }
 
-absl::StatusOr<AdsConfig> decode_ads_config(const Context& context, const Path& at,
-                                            const core::ApiConfigSource& in,
-                                            const Repeated<Cluster>& clusters) {
-  if (absl::Status s = check_transport(context, at, in); !s.ok()) return s;
+absl::StatusOr<GrpcSource> decode_grpc_source(const Context& context, const Path& at,
+                                              const core::ApiConfigSource& in,
+                                              const Repeated<Cluster>& clusters) {
   if (in.grpc_services().empty()) {
     return context.error(Path(at, "grpc_services"), "is required; name the control plane");
   }
-  AdsConfig out;
+  GrpcSource out;
+  out.delta = in.api_type() == ApiType::DELTA_GRPC;
   out.set_node_on_first_message_only = in.set_node_on_first_message_only();
   out.servers.resize(static_cast<size_t>(in.grpc_services_size()));
   for (int i = 0; i < in.grpc_services_size(); ++i) {
@@ -217,6 +196,34 @@ absl::StatusOr<AdsConfig> decode_ads_config(const Context& context, const Path& 
     if (settings.has_max_tokens()) limit.max_tokens = settings.max_tokens().value();
     if (settings.has_fill_rate()) limit.tokens_per_second = settings.fill_rate().value();
     out.rate_limit = limit;
+  }
+  return out;
+}
+
+absl::StatusOr<RestSource> decode_rest_source(const Context& context, const Path& at,
+                                              const core::ApiConfigSource& in,
+                                              const Repeated<Cluster>& clusters) {
+  RestSource out;
+  if (in.cluster_names().empty()) {
+    return context.error(Path(at, "cluster_names"), "is required; name the control plane");
+  }
+  if (!in.has_refresh_delay()) {
+    return context.error(Path(at, "refresh_delay"), "is required; say how often to ask");
+  }
+  absl::Status s =
+      decode_duration(context, Path(at, "refresh_delay"), in.refresh_delay(), &out.refresh_delay);
+  if (!s.ok()) return s;
+  if (in.has_request_timeout()) {
+    s = decode_duration(context, Path(at, "request_timeout"), in.request_timeout(),
+                        &out.request_timeout);
+    if (!s.ok()) return s;
+  }
+  for (int i = 0; i < in.cluster_names_size(); ++i) {
+    core::GrpcService::EnvoyGrpc named;
+    named.set_cluster_name(in.cluster_names(i));
+    s = decode_envoy_grpc(context, Path(at, "cluster_names", i), named, clusters,
+                          &out.servers.emplace_back());
+    if (!s.ok()) return s;
   }
   return out;
 }

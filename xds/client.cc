@@ -6,35 +6,51 @@
 #include <utility>
 
 #include "base/text.h"
+#include "xds/delta.h"
+#include "xds/methods.h"
+#include "xds/sotw.h"
 
 namespace sluice::xds {
 namespace {
 
-constexpr std::string_view kAdsMethod =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 constexpr base::MonoNs kNever = std::numeric_limits<base::MonoNs>::max();
 
 std::function<uint64_t()> seeded_random() {
   return [engine = std::mt19937_64(std::random_device{}())]() mutable { return engine(); };
 }
 
+std::unique_ptr<TypeState> state_for(Type type, const TypeOptions& options, bool delta) {
+  if (delta) return std::make_unique<DeltaState>(type, options);
+  return std::make_unique<SotwState>(type, options);
+}
+
 }  // namespace
 
-Client::Client(ClientOptions options, Transport& transport, ResourceSink& sink, Executor& executor)
+Client::Client(ClientOptions options, std::vector<Transport*> transports, ResourceSink& sink,
+               Executor& executor)
     : options_(std::move(options)),
-      transport_(transport),
+      transports_(std::move(transports)),
       sink_(sink),
       executor_(executor),
-      backoff_(options_.backoff_base_ns, options_.backoff_max_ns,
-               options_.random ? options_.random : seeded_random()),
+      choice_(transports_.size(), Backoff(options_.backoff_base_ns, options_.backoff_max_ns,
+                                          options_.random ? options_.random : seeded_random())),
+      restored_at_(options_.restored.empty() ? kNever : executor.now() + options_.restored_wait_ns),
       self_(std::make_shared<Client*>(this)) {
+  if (options_.method.empty()) options_.method = ads_method(options_.delta);
   states_.reserve(kNumTypes);
   for (size_t i = 0; i < kNumTypes; ++i) {
-    states_.emplace_back(static_cast<Type>(i), options_.types[i]);
+    states_.push_back(state_for(static_cast<Type>(i), options_.types[i], options_.delta));
   }
+  for (RestoredResource& r : options_.restored) {
+    state_of(r.type).restore(std::move(r.name), std::move(r.version), std::move(r.bytes));
+  }
+  options_.restored.clear();
   if (options_.rate_limit) tokens_ = options_.rate_limit->max_tokens;
   tokens_at_ = executor_.now();
 }
+
+Client::Client(ClientOptions options, Transport& transport, ResourceSink& sink, Executor& executor)
+    : Client(std::move(options), std::vector<Transport*>{&transport}, sink, executor) {}
 
 Client::~Client() {
   stop();
@@ -44,6 +60,7 @@ Client::~Client() {
 void Client::stop() {
   stopped_ = true;
   stream_.reset();
+  probe_.reset();
   waiting_.reset();
   control_plane_.connected_state = false;
   if (timer_ != 0) executor_.cancel(std::exchange(timer_, 0));
@@ -72,6 +89,11 @@ void Client::unsubscribe(Type type, std::string_view name) {
   if (state_of(type).unsubscribe(name)) touch();
 }
 
+bool Client::interested() const noexcept {
+  return std::any_of(states_.begin(), states_.end(),
+                     [](const auto& state) { return state->interested(); });
+}
+
 void Client::begin_batch() { ++batch_; }
 
 void Client::end_batch() {
@@ -93,6 +115,7 @@ void Client::touch() {
 void Client::run() {
   if (stopped_) return;
   take_waiting();
+  if (executor_.now() >= restored_at_) use_restored("has not answered");
   give_cached();
   report_timeouts();
   if (!stream_ && !order_.empty() && executor_.now() >= open_at_) open_stream();
@@ -108,7 +131,8 @@ void Client::arm() {
   const auto consider = [&](base::MonoNs due) {
     if (due > now) at = std::min(at, due);
   };
-  for (const SotwState& state : states_) consider(state.wake_at());
+  for (const auto& state : states_) consider(state->wake_at());
+  if (restored_at_ != kNever) consider(restored_at_);
   if (!stream_ && !order_.empty()) consider(open_at_);
   if (throttled_) consider(token_at_);
   if (timer_ != 0 && at == timer_at_) return;
@@ -125,28 +149,98 @@ void Client::arm() {
 
 void Client::open_stream() {
   const base::MonoNs now = executor_.now();
-  sending_ = reading_ = node_sent_ = got_message_ = false;
-  for (SotwState& state : states_) state.stream_opened(now);
+  sending_ = reading_ = node_sent_ = connected_ = got_message_ = false;
+  for (const auto& state : states_) state->stream_opened(now);
   ++control_plane_.streams_opened;
-  stream_ = transport_.open(kAdsMethod, *this);
+  stream_ = transports_[choice_.current()]->open(options_.method, *this);
 }
 
 void Client::lost_stream(const absl::Status& status) {
   stream_.reset();
   waiting_.reset();
-  for (SotwState& state : states_) {
-    state.stream_closed();
-    if (state.interested()) state.count_connection_failure();
+  for (const auto& state : states_) {
+    state->stream_closed();
+    if (state->interested()) state->count_failure();
   }
-  const int64_t wait_ns = backoff_.next();
+  const size_t before = choice_.current();
+  const int64_t wait_ns = choice_.on_end(connected_, got_message_);
   open_at_ = executor_.now() + wait_ns;
   ++control_plane_.streams_closed;
   control_plane_.connected_state = false;
   control_plane_.last_error = base::message_of(status);
   // A server may end a stream at any time; without a message before it is a failure (A57).
   log(got_message_ ? Severity::kInfo : Severity::kWarning,
-      base::cat("control plane: stream ended", status.ok() ? "" : ": ", control_plane_.last_error,
-                ", next in ", wait_ns / base::kNsPerMs, " ms; what was accepted stays in force"));
+      base::cat(options_.label, ": stream ended", status.ok() ? "" : ": ",
+                control_plane_.last_error, ", next in ", wait_ns / base::kNsPerMs,
+                " ms; what was accepted stays in force"));
+  if (choice_.current() != before) change_server();
+  if (!got_message_ && restored_at_ != kNever) use_restored("cannot be used");
+  touch();
+}
+
+// --- Several servers.
+
+void Client::change_server() {
+  for (const auto& state : states_) state->server_changed();
+  log(Severity::kWarning, base::cat(options_.label, ": using server ", choice_.current() + 1,
+                                    " of ", transports_.size()));
+  probe_.reset();
+}
+
+void Client::start_probe() {
+  if (probe_ || choice_.at_first()) return;
+  probe_ = std::make_unique<Probe>(
+      *transports_.front(), options_.method, executor_, [this] { return first_request(); },
+      [this] { back_to_first(); });
+}
+
+// What a client that knows nothing asks for first.
+std::string Client::first_request() const {
+  const auto state = state_for(order_.front(), TypeOptions(), options_.delta);
+  state->stream_opened(0);
+  states_[static_cast<size_t>(order_.front())]->copy_interest(*state);
+  return state->next_request(options_.node);
+}
+
+void Client::back_to_first() {
+  log(Severity::kInfo, base::cat(options_.label, ": the first server works again"));
+  stream_.reset();
+  waiting_.reset();
+  for (const auto& state : states_) state->stream_closed();
+  ++control_plane_.streams_closed;
+  choice_.back_to_first();
+  change_server();
+  open_at_ = executor_.now();
+  touch();
+}
+
+// --- The last good configuration.
+
+void Client::use_restored(std::string_view why) {
+  restored_at_ = kNever;
+  size_t count = 0;
+  for (const auto& state : states_) {
+    count += state->num_restored();
+    state->use_restored();
+  }
+  if (count == 0) return;
+  log(Severity::kWarning, base::cat(options_.label, " ", why,
+                                    ": starting with the last good "
+                                    "configuration, ",
+                                    count, " resource(s)"));
+}
+
+// --- The stream's events.
+
+void Client::on_trouble(const absl::Status& status) {
+  control_plane_.last_error = base::message_of(status);
+  for (const auto& state : states_) {
+    if (!state->interested()) continue;
+    state->count_failure();
+    log(Severity::kWarning, base::cat(short_name_of(state->type()), ": ", base::message_of(status),
+                                      "; what was accepted stays in force"));
+  }
+  if (restored_at_ != kNever) use_restored("cannot be used");
   touch();
 }
 
@@ -154,8 +248,9 @@ void Client::on_closed(const absl::Status& status) { lost_stream(status); }
 
 void Client::on_sent() {
   sending_ = false;
+  connected_ = true;
   if (!std::exchange(control_plane_.connected_state, true)) {
-    log(Severity::kInfo, "control plane: connected");
+    log(Severity::kInfo, base::cat(options_.label, ": connected"));
   }
   touch();
 }
@@ -163,20 +258,22 @@ void Client::on_sent() {
 void Client::on_message(std::string bytes) {
   reading_ = false;
   auto owned = std::make_unique<std::string>(std::move(bytes));
-  auto response = split_response(*owned);
+  auto response = options_.delta ? split_delta_response(*owned) : split_response(*owned);
   if (!response.ok()) {
     ++control_plane_.responses_malformed;
     return lost_stream(response.status());
   }
   got_message_ = true;
-  backoff_.reset();
+  choice_.on_message();
+  start_probe();
   ++control_plane_.responses_received;
   control_plane_.connected_state = true;
   if (!response->control_plane.empty()) control_plane_.identifier = response->control_plane;
   const Type type = type_of_url(response->type_url);
   if (type == Type::kCount) {
-    log(Severity::kWarning, base::cat("control plane: response of a type that was not asked for: ",
-                                      response->type_url));
+    log(Severity::kWarning,
+        base::cat(options_.label,
+                  ": response of a type that was not asked for: ", response->type_url));
   } else {
     waiting_ = Waiting{type, std::move(owned), *std::move(response)};
   }
@@ -193,7 +290,7 @@ void Client::read_on() {
 
 void Client::take_waiting() {
   if (!waiting_) return;
-  SotwState& state = state_of(waiting_->type);
+  TypeState& state = state_of(waiting_->type);
   if (state.can_take()) {
     take(*std::exchange(waiting_, std::nullopt));
   } else {
@@ -203,19 +300,20 @@ void Client::take_waiting() {
 
 void Client::take(Waiting response) {
   const Type type = response.type;
-  SotwState& state = state_of(type);
+  TypeState& state = state_of(type);
   const auto verdict = state.take(std::move(response.bytes), std::move(response.response),
                                   executor_.now(), executor_.wall());
-  if (verdict == SotwState::Verdict::kApply) {
+  if (verdict == TypeState::Verdict::kApply) {
     give(type, state.take_update());
-  } else if (verdict == SotwState::Verdict::kIgnored) {
-    log(Severity::kWarning, base::cat("control plane: ", short_name_of(type),
+  } else if (verdict == TypeState::Verdict::kIgnored) {
+    log(Severity::kWarning, base::cat(options_.label, ": ", short_name_of(type),
                                       " response, which was not asked for, is ignored"));
   }
 }
 
 void Client::give(Type type, Update update) {
   applying_[static_cast<size_t>(type)] = true;
+  update.source = options_.source;
   sink_.apply(std::move(update), [self = self_, type](std::vector<Rejected> rejected) {
     if (Client* client = *self) client->applied(type, std::move(rejected));
   });
@@ -223,7 +321,7 @@ void Client::give(Type type, Update update) {
 
 void Client::applied(Type type, std::vector<Rejected> rejected) {
   if (!std::exchange(applying_[static_cast<size_t>(type)], false)) return;
-  SotwState& state = state_of(type);
+  TypeState& state = state_of(type);
   const uint64_t before = state.stats().update_rejected;
   state.applied(std::move(rejected), executor_.now(), executor_.wall());
   if (state.stats().update_rejected != before) {
@@ -232,23 +330,24 @@ void Client::applied(Type type, std::vector<Rejected> rejected) {
     log(Severity::kDebug,
         base::cat(short_name_of(type), ": version \"", state.version(), "\" accepted"));
   }
+  if (options_.on_accepted) options_.on_accepted();
   touch();
 }
 
 void Client::give_cached() {
-  for (SotwState& state : states_) {
+  for (const auto& state : states_) {
     if (batch_ > 0) return;
-    if (auto update = state.take_cached(executor_.now())) give(state.type(), *std::move(update));
+    if (auto update = state->take_cached(executor_.now())) give(state->type(), *std::move(update));
   }
 }
 
 void Client::report_timeouts() {
-  for (SotwState& state : states_) {
-    for (const std::string& name : state.expired_fetches(executor_.now())) {
-      log(Severity::kWarning, base::cat(short_name_of(state.type()), ": \"",
+  for (const auto& state : states_) {
+    for (const std::string& name : state->expired_fetches(executor_.now())) {
+      log(Severity::kWarning, base::cat(short_name_of(state->type()), ": \"",
                                         name.empty() ? std::string_view("*") : name,
                                         "\" did not come within initial_fetch_timeout"));
-      sink_.on_fetch_timeout(state.type(), name);
+      sink_.on_fetch_timeout(state->type(), options_.source, name);
     }
   }
 }
@@ -258,7 +357,7 @@ void Client::report_timeouts() {
 // Answers go at once; names of endpoints and routes wait until the clusters and listeners that ask
 // for them are all there, and then travel in one request.
 bool Client::held(Type type) const noexcept {
-  if (state_of(type).answering()) return false;
+  if (state(type).answering()) return false;
   if (type == Type::kEndpoint) return applying_[static_cast<size_t>(Type::kCluster)];
   if (type == Type::kRoute) return applying_[static_cast<size_t>(Type::kListener)];
   return false;
@@ -270,7 +369,7 @@ void Client::send_requests() {
   control_plane_.pending_requests = 0;
   if (!stream_) return;
   for (const Type type : order_) {
-    SotwState& state = state_of(type);
+    TypeState& state = state_of(type);
     if (!state.request_due(now) || held(type)) continue;
     if (!sending_ && batch_ == 0 && take_token()) {
       send(state);
@@ -298,18 +397,12 @@ bool Client::take_token() {
   return false;
 }
 
-void Client::send(SotwState& state) {
-  const SotwRequest request = state.next_request();
-  WireRequest wire;
-  if (!node_sent_ || !options_.node_on_first_message_only) wire.node = options_.node;
-  wire.version = request.version;
-  wire.type_url = type_url_of(state.type());
-  wire.nonce = request.nonce;
-  wire.names = request.names;
-  wire.error = request.error;
+void Client::send(TypeState& state) {
+  const bool with_node = !node_sent_ || !options_.node_on_first_message_only;
+  std::string request = state.next_request(with_node ? std::string_view(options_.node) : "");
   node_sent_ = sending_ = true;
   ++control_plane_.requests_sent;
-  stream_->send(encode_request(wire));
+  stream_->send(std::move(request));
 }
 
 void Client::log(Severity severity, std::string_view text) const {

@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
-#include "xds/backoff.h"
 #include "xds/resources.h"
-#include "xds/sotw.h"
+#include "xds/server_choice.h"
 #include "xds/transport.h"
+#include "xds/type_state.h"
 
 namespace sluice::xds {
 
@@ -27,13 +27,31 @@ struct RequestRate {
 
 enum class Severity : uint8_t { kDebug, kInfo, kWarning };
 
+// A resource of the last good configuration (last_good.h).
+struct RestoredResource {
+  uint64_t source = 0;  // SourceValue::lasting
+  Type type = Type::kCluster;
+  std::string name;
+  std::string version;
+  std::string bytes;
+};
+
 struct ClientOptions {
-  std::string node;  // serialised envoy.config.core.v3.Node
+  SourceId source = kAds;
+  bool delta = false;
+  std::string method;                   // empty: the aggregated stream's
+  std::string label = "control plane";  // in the log
+  std::string node;                     // serialised envoy.config.core.v3.Node
   bool node_on_first_message_only = false;
-  std::array<SotwOptions, kNumTypes> types;  // by Type
+  std::array<TypeOptions, kNumTypes> types;  // by Type
   int64_t backoff_base_ns = 500 * base::kNsPerMs;
   int64_t backoff_max_ns = 30 * base::kNsPerSec;
-  std::optional<RequestRate> rate_limit;                // none: no limit
+  std::optional<RequestRate> rate_limit;  // none: no limit
+  // Given to subscribers if the server has not answered within restored_wait_ns, or its stream
+  // failed, whichever is first; until the first response.
+  std::vector<RestoredResource> restored;
+  int64_t restored_wait_ns = 2 * base::kNsPerSec;
+  std::function<void()> on_accepted;                    // something was accepted; empty: not told
   std::function<uint64_t()> random;                     // empty: std::random_device's
   std::function<void(Severity, std::string_view)> log;  // empty: silent
 };
@@ -52,49 +70,54 @@ struct ControlPlaneStats {
   std::string last_error;  // why the last stream ended
 };
 
-// Client keeps the subscriptions of one control plane: one ADS stream with all types on it, state
-// of the world (rule 3). It takes names from Subscriptions, gives updates to the sink, and answers
-// each response exactly once.
+// Client keeps the subscriptions of one configuration source: one stream to one server at a time,
+// with one type or with all of them on it (rule 3), state of the world or delta. It gives updates
+// to the sink and answers each response exactly once.
 //
-// Lives on main; `transport`, `sink` and `executor` outlive it. The first stream opens with the
+// Lives on main; `transports`, `sink` and `executor` outlive it. The first stream opens with the
 // first subscription. A stream that ends is opened again for ever; what was accepted stays
 // (rules 9, 116). After a stream that brought messages the next try comes within backoff_base, and
 // the transport looks for an absent server every second or so: so the stream is back within two
 // seconds of the server's return. A server that takes streams and ends them without a message is
-// left alone for longer each time, up to backoff_max (rule 10).
+// left alone for longer each time, up to backoff_max (rule 10). Of several servers the first is
+// preferred: ServerChoice says when another one is used, Probe when the first one works again.
 // Memory is bounded: accepted resources, and per type one response in work; one more may wait, then
 // nothing is read from the stream.
 // Calls into the sink and calls from it (subscribe, done) may nest freely.
-// Another server, delta, and a stream per type are more Clients or siblings of it: the seam to
-// resources stays Subscriptions and ResourceSink.
-class Client final : public Subscriptions, private StreamEvents {
+class Client final : private StreamEvents {
  public:
+  Client(ClientOptions options, std::vector<Transport*> transports, ResourceSink& sink,
+         Executor& executor);
   Client(ClientOptions options, Transport& transport, ResourceSink& sink, Executor& executor);
   ~Client() override;
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Subscriptions. A subscriber of a name that is cached gets the cached resource at once, through
-  // sink.apply(), without waiting for the server (rules 94, 95), if it is the first of that name.
-  void subscribe_all(Type type) override;
+  // A subscriber of a name that is cached gets the cached resource at once, through sink.apply(),
+  // without waiting for the server (rules 94, 95), if it is the first of that name. Changes made
+  // between begin_batch() and end_batch() (nestable) become one request per type.
+  void subscribe_all(Type type);
   void unsubscribe_all(Type type);
-  void subscribe(Type type, std::string_view name) override;
-  void unsubscribe(Type type, std::string_view name) override;
-  void begin_batch() override;
-  void end_batch() override;
+  void subscribe(Type type, std::string_view name);
+  void unsubscribe(Type type, std::string_view name);
+  void begin_batch();
+  void end_batch();
+  bool interested() const noexcept;
 
   // Ends the stream and opens no other. Also done by the destructor.
   void stop();
 
   // What admin shows.
   const ControlPlaneStats& control_plane() const noexcept { return control_plane_; }
-  const SotwState& state(Type type) const noexcept { return state_of(type); }
-  const TypeStats& stats(Type type) const noexcept { return state_of(type).stats(); }
+  const TypeState& state(Type type) const noexcept { return *states_[static_cast<size_t>(type)]; }
+  const TypeStats& stats(Type type) const noexcept { return state(type).stats(); }
+  size_t server() const noexcept { return choice_.current(); }  // index of the one in use
 
  private:
   // StreamEvents.
   void on_sent() override;
   void on_message(std::string bytes) override;
+  void on_trouble(const absl::Status& status) override;
   void on_closed(const absl::Status& status) override;
 
   struct Waiting {  // a response behind one of its type that is in work
@@ -103,13 +126,17 @@ class Client final : public Subscriptions, private StreamEvents {
     WireResponse response;
   };
 
-  SotwState& state_of(Type type) noexcept { return states_[static_cast<size_t>(type)]; }
-  const SotwState& state_of(Type type) const noexcept { return states_[static_cast<size_t>(type)]; }
+  TypeState& state_of(Type type) noexcept { return *states_[static_cast<size_t>(type)]; }
   void interest(Type type);  // remembers the order of first use
   void touch();              // something may be due: run() soon, once
   void run();
   void open_stream();
   void lost_stream(const absl::Status& status);
+  void change_server();
+  void start_probe();
+  std::string first_request() const;
+  void back_to_first();
+  void use_restored(std::string_view why);
   void take_waiting();
   void take(Waiting response);
   void give(Type type, Update update);
@@ -119,18 +146,18 @@ class Client final : public Subscriptions, private StreamEvents {
   void send_requests();
   bool held(Type type) const noexcept;  // rule 32
   bool take_token();
-  void send(SotwState& state);
+  void send(TypeState& state);
   void read_on();
   void arm();
   void log(Severity severity, std::string_view text) const;
 
   ClientOptions options_;
-  Transport& transport_;
+  const std::vector<Transport*> transports_;
   ResourceSink& sink_;
   Executor& executor_;
 
-  std::vector<SotwState> states_;  // by Type
-  std::vector<Type> order_;        // by first subscription (rules 6, 117)
+  std::vector<std::unique_ptr<TypeState>> states_;  // by Type
+  std::vector<Type> order_;                         // by first subscription (rules 6, 117)
   std::array<bool, kNumTypes> applying_{};
   std::optional<Waiting> waiting_;
 
@@ -138,10 +165,13 @@ class Client final : public Subscriptions, private StreamEvents {
   bool sending_ = false;
   bool reading_ = false;
   bool node_sent_ = false;
+  bool connected_ = false;  // something was sent on this stream
   bool got_message_ = false;
   bool stopped_ = false;
   base::MonoNs open_at_ = 0;  // when to open the next stream
-  Backoff backoff_;
+  ServerChoice choice_;
+  std::unique_ptr<Probe> probe_;  // while another than the first server is used
+  base::MonoNs restored_at_ = 0;  // when to use what was restored; kNever: it was, or there is none
 
   double tokens_ = 0;
   base::MonoNs tokens_at_ = 0;

@@ -20,7 +20,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "xds/resources.h"
-#include "xds/sotw.h"
+#include "xds/type_state.h"
 
 namespace sluice::xds {
 

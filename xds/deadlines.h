@@ -3,7 +3,6 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "base/clock.h"
@@ -19,7 +18,7 @@ namespace sluice::xds {
 // is called looks whether the wait still goes on. `expired` may set others.
 class Deadlines {
  public:
-  using Expired = std::function<void(Type, const std::string& name)>;
+  using Expired = std::function<void(Type, const ResourceKey& key)>;
 
   Deadlines(Executor& executor, Expired expired)
       : executor_(executor), expired_(std::move(expired)) {}
@@ -30,9 +29,9 @@ class Deadlines {
   }
 
   // 0 waits for ever.
-  void set(Type type, std::string_view name, int64_t wait_ns) {
+  void set(Type type, const ResourceKey& key, int64_t wait_ns) {
     if (wait_ns <= 0) return;
-    waits_.emplace(executor_.now() + wait_ns, std::pair(type, std::string(name)));
+    waits_.emplace(executor_.now() + wait_ns, std::pair(type, key));
     arm();
   }
 
@@ -46,15 +45,15 @@ class Deadlines {
   void fire() {
     timer_ = 0;
     while (!waits_.empty() && waits_.begin()->first <= executor_.now()) {
-      const auto [type, name] = std::move(waits_.extract(waits_.begin()).mapped());
-      expired_(type, name);
+      const auto [type, key] = std::move(waits_.extract(waits_.begin()).mapped());
+      expired_(type, key);
     }
     arm();
   }
 
   Executor& executor_;
   Expired expired_;
-  std::multimap<base::MonoNs, std::pair<Type, std::string>> waits_;
+  std::multimap<base::MonoNs, std::pair<Type, ResourceKey>> waits_;
   Executor::TimerId timer_ = 0;
   base::MonoNs timer_at_ = 0;
 };

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -26,12 +27,17 @@ class RouteTable;
 
 namespace sluice::xds {
 
+class ConfigSources;
+
 struct DecodeOptions {
   bool is_static = false;  // from the bootstrap; else from a control plane
   // Fields that our protos do not know (a newer control plane). Default: warn.
   bool reject_unknown_fields = false;
   bool ignore_unknown_fields = false;
   bool allow_unknown_static_fields = false;  // in the TypedStructs of static resources
+  // Where resources may come from (null: no control plane is known), and where this one did.
+  std::shared_ptr<ConfigSources> sources;
+  uint32_t self = 0;
   // Where a field of this resource is written ("FILE:LINE:COL"; empty: unknown), for messages.
   std::function<std::string(std::string_view field_path)> locate;
 };

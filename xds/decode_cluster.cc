@@ -44,9 +44,9 @@ absl::Status decode_discovery(const Context& context, const Path& at, const Clus
       }
       out->discovery = ClusterValue::Discovery::kEds;
       out->eds_service_name = in.eds_cluster_config().service_name();
-      return decode_ads_source(context, Path(config, "eds_config"),
-                               in.eds_cluster_config().eds_config(),
-                               &out->eds_initial_fetch_timeout);
+      return decode_config_source(context, Path(config, "eds_config"),
+                                  in.eds_cluster_config().eds_config(), &out->eds_source,
+                                  &out->eds_initial_fetch_timeout);
     }
     case Cluster::STRICT_DNS:
     case Cluster::LOGICAL_DNS: {

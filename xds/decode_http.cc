@@ -81,8 +81,8 @@ absl::Status decode_routes_of(const Context& context, const Path& at, const Hcm&
       return context.error(Path(rds, "route_config_name"), "is required");
     }
     out->rds_name = in.rds().route_config_name();
-    return decode_ads_source(context, Path(rds, "config_source"), in.rds().config_source(),
-                             &out->rds_initial_fetch_timeout);
+    return decode_config_source(context, Path(rds, "config_source"), in.rds().config_source(),
+                                &out->rds_source, &out->rds_initial_fetch_timeout);
   }
   auto routes = decode_inline_routes(context, Path(at, "route_config"), in.route_config());
   if (!routes.ok()) return routes.status();

@@ -80,21 +80,6 @@ absl::StatusOr<base::Address> decode_address(const Context& context, const Path&
   }
 }
 
-absl::Status decode_ads_source(const Context& context, const Path& at, const core::ConfigSource& in,
-                               std::chrono::nanoseconds* timeout) {
-  if (!in.has_ads()) {
-    return context.error(at,
-                         "only `ads: {}` is supported yet; route this through the aggregated "
-                         "stream of dynamic_resources.ads_config");
-  }
-  if (in.resource_api_version() == core::V2) {
-    return context.error(Path(at, "resource_api_version"), "V2 is gone; write V3");
-  }
-  if (!in.has_initial_fetch_timeout()) return absl::OkStatus();
-  return decode_duration(context, Path(at, "initial_fetch_timeout"), in.initial_fetch_timeout(),
-                         timeout);
-}
-
 absl::StatusOr<http::HeaderMutation> decode_header(const Context& context, const Path& at,
                                                    const core::HeaderValueOption& in) {
   http::HeaderMutation out;

@@ -19,6 +19,7 @@
 #include "envoy/type/matcher/v3/string.pb.h"
 #include "http/values.h"
 #include "router/values.h"
+#include "xds/config_source.h"
 #include "xds/decode_context.h"
 
 namespace sluice::xds {
@@ -40,9 +41,10 @@ absl::StatusOr<base::Address> decode_address(const Context& context, const Path&
 absl::StatusOr<base::Address> decode_socket_address(const Context& context, const Path& at,
                                                     const core::SocketAddress& in);
 
-// `ads {}` with its initial_fetch_timeout; anything else is an error that says so.
-absl::Status decode_ads_source(const Context& context, const Path& at, const core::ConfigSource& in,
-                               std::chrono::nanoseconds* timeout);
+// Where resources come from, as a number of options().sources, and how long to wait for them.
+absl::Status decode_config_source(const Context& context, const Path& at,
+                                  const core::ConfigSource& in, SourceId* source,
+                                  std::chrono::nanoseconds* timeout);
 
 absl::StatusOr<http::HeaderMutation> decode_header(const Context& context, const Path& at,
                                                    const core::HeaderValueOption& in);

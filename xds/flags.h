@@ -34,6 +34,7 @@ struct Flags {
   std::chrono::seconds drain_time{600};
   DrainStrategy drain_strategy = DrainStrategy::kGradual;
   std::string admin_address_path;
+  std::string last_good_config_path;  // empty: nothing is kept
   Mode mode = Mode::kServe;
   bool allow_unknown_static_fields = false;
   bool reject_unknown_dynamic_fields = false;

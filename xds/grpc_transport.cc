@@ -63,7 +63,7 @@ class Call final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
 
   void start(grpc::GenericStub& stub, const std::string& method, const GrpcTarget& target) {
     self_ = shared_from_this();
-    context_.set_wait_for_ready(true);
+    context_.set_wait_for_ready(target.wait_for_ready);
     if (!target.authority.empty()) context_.set_authority(target.authority);
     for (const auto& [name, value] : target.metadata) context_.AddMetadata(name, value);
     calls_->opened();

@@ -26,6 +26,8 @@ struct GrpcTarget {
   std::chrono::milliseconds keepalive_timeout{20'000};
   // The longest pause between two tries to connect to a server that is away.
   std::chrono::milliseconds reconnect_max{1'000};
+  // A stream waits until the server can be reached; else it ends when a try to connect fails.
+  bool wait_for_ready = true;
 };
 
 // GrpcTransport opens streams of raw bytes on one gRPC channel; nothing is decoded here.

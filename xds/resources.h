@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,6 +21,18 @@ enum class Type : uint8_t { kCluster, kEndpoint, kListener, kRoute, kCount };
 std::string_view type_url_of(Type type) noexcept;    // "type.googleapis.com/envoy.config...."
 std::string_view short_name_of(Type type) noexcept;  // "CDS", "EDS", "LDS", "RDS"
 
+// Where a resource comes from: a configuration source (config_source.h), by number. The aggregated
+// stream, which most use, is always kAds.
+using SourceId = uint32_t;
+constexpr SourceId kAds = 0;
+
+// What is asked for: names are those of their source.
+struct ResourceKey {
+  SourceId source = kAds;
+  std::string name;
+  friend auto operator<=>(const ResourceKey&, const ResourceKey&) = default;
+};
+
 // One resource as it arrived: the serialised message of its type, not decoded. `hash` is of the
 // bytes: who has already accepted the same bytes under the same name skips them.
 struct Resource {
@@ -30,10 +43,12 @@ struct Resource {
 };
 
 // What came in one response. SotW LDS and CDS are full states: names that are missing are in
-// `removed`. Unchanged resources (same bytes as accepted before) are in neither list but in
-// `unchanged`, so that a consumer may learn that they were confirmed.
+// `removed`; delta names what is removed. Of EDS and RDS it says only that there will be none for
+// now: what is in use stays. Unchanged resources (same bytes as accepted before) are in neither
+// list but in `unchanged`, so that a consumer may learn that they were confirmed.
 struct Update {
   Type type = Type::kCluster;
+  SourceId source = kAds;
   std::string version;
   std::vector<Resource> changed;
   std::vector<std::string> removed;
@@ -52,20 +67,20 @@ class ResourceSink {
   // Decodes and validates each resource in isolation, keeps the good ones, and calls `done` on main
   // with the bad ones (empty: all good), at once or later (big updates are decoded in the compile
   // pool). A response is ACKed or NACKed when `done` is called, without waiting for warming. Calls
-  // come one at a time per type.
+  // come one at a time per type and source.
   virtual void apply(Update update, std::function<void(std::vector<Rejected>)> done) = 0;
   // The server did not deliver this resource within its initial_fetch_timeout.
-  virtual void on_fetch_timeout(Type type, std::string_view name) = 0;
+  virtual void on_fetch_timeout(Type type, SourceId source, std::string_view name) = 0;
 };
 
-// Tells the client what is wanted. Implemented by the client and by tests. Main only. Changes made
+// Tells the clients what is wanted. Implemented by Sources and by tests. Main only. Changes made
 // between begin_batch() and end_batch() (nestable) become one request per type.
 class Subscriptions {
  public:
   virtual ~Subscriptions() = default;
-  virtual void subscribe_all(Type type) = 0;                     // legacy wildcard: LDS, CDS
-  virtual void subscribe(Type type, std::string_view name) = 0;  // counted: one call each
-  virtual void unsubscribe(Type type, std::string_view name) = 0;
+  virtual void subscribe_all(Type type, SourceId source) = 0;     // legacy wildcard: LDS, CDS
+  virtual void subscribe(Type type, const ResourceKey& key) = 0;  // counted: one call each
+  virtual void unsubscribe(Type type, const ResourceKey& key) = 0;
   virtual void begin_batch() = 0;
   virtual void end_batch() = 0;
 };

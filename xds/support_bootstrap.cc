@@ -42,14 +42,17 @@ certificate_provider_instances: read only by TLS contexts, which are refused
 secrets: read only by TLS contexts, which are refused
 )"},
       {"envoy.config.bootstrap.v3.Bootstrap.DynamicResources", "lds_config cds_config ads_config"},
-      {"envoy.config.core.v3.ConfigSource", "ads initial_fetch_timeout resource_api_version"},
+      {"envoy.config.core.v3.ConfigSource",
+       "ads self path path_config_source api_config_source initial_fetch_timeout "
+       "resource_api_version"},
       {"envoy.config.core.v3.AggregatedConfigSource", ""},
+      {"envoy.config.core.v3.SelfConfigSource", "transport_api_version"},
+      {"envoy.config.core.v3.PathConfigSource", "path watched_directory"},
+      {"envoy.config.core.v3.WatchedDirectory", "path"},
       {"envoy.config.core.v3.ApiConfigSource",
        "api_type transport_api_version grpc_services rate_limit_settings "
-       "set_node_on_first_message_only",
+       "set_node_on_first_message_only cluster_names refresh_delay request_timeout",
        R"(
-refresh_delay: for polling
-request_timeout: for polling
 config_validators: they only refuse
 )"},
       {"envoy.config.core.v3.RateLimitSettings", "max_tokens fill_rate"},

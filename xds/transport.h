@@ -40,6 +40,9 @@ class StreamEvents {
   virtual void on_sent() = 0;
   // One message, whole. The next one comes only after read().
   virtual void on_message(std::string bytes) = 0;
+  // Something could not be had (a file that cannot be read, a poll that failed); the stream goes
+  // on.
+  virtual void on_trouble(const absl::Status& status) = 0;
   // The stream is over, whatever the reason; OK: the server ended it in good order.
   virtual void on_closed(const absl::Status& status) = 0;
 };
@@ -54,7 +57,8 @@ class Stream {
 };
 
 // Opens streams to one control plane. A stream that cannot connect yet waits, and reports nothing,
-// until it can: the transport looks for the server at a pace of its own.
+// until it can: the transport looks for the server at a pace of its own. (Unless it was told to
+// fail fast, because there are other servers to try.)
 class Transport {
  public:
   virtual ~Transport() = default;

@@ -11,18 +11,17 @@ namespace {
 
 using upstream::ClusterValue;
 
-constexpr char kDnsMark = '\x01';  // begins keys of endpoints that are found by name
+constexpr SourceId kDns = ~SourceId{0};  // of endpoints that are found by name
 
 bool uses_eds(const ClusterValue& value) {
   return value.discovery != ClusterValue::Discovery::kStatic;
 }
-bool is_dns(std::string_view key) { return key.starts_with(kDnsMark); }
 
-std::string eds_name_of(const ClusterValue& value) {
-  if (value.dns != nullptr) {
-    return base::cat(std::string_view(&kDnsMark, 1), value.name, "#", value.dns_serial);
-  }
-  return value.eds_service_name.empty() ? value.name : value.eds_service_name;
+// What it asks for. An empty name: nothing.
+ResourceKey eds_of(const ClusterValue& value) {
+  if (!uses_eds(value)) return {};
+  if (value.dns != nullptr) return {kDns, base::cat(value.name, "#", value.dns_serial)};
+  return {value.eds_source, value.eds_service_name.empty() ? value.name : value.eds_service_name};
 }
 
 }  // namespace
@@ -45,40 +44,40 @@ void WarmingClusters::set_subscriptions(Subscriptions* subscriptions) {
   subscriptions_ = subscriptions;
   if (subscriptions == nullptr) return;
   subscriptions->begin_batch();
-  for (const auto& [name, endpoints] : endpoints_) {
-    if (!is_dns(name)) subscriptions->subscribe(Type::kEndpoint, name);
+  for (const auto& [eds, endpoints] : endpoints_) {
+    if (eds.source != kDns) subscriptions->subscribe(Type::kEndpoint, eds);
   }
   subscriptions->end_batch();
 }
 
 // ---- Interest in endpoints.
 
-WarmingClusters::Endpoints& WarmingClusters::follow(const std::string& eds_name,
+WarmingClusters::Endpoints& WarmingClusters::follow(const ResourceKey& eds,
                                                     const ClusterValue& user) {
-  const auto [it, fresh] = endpoints_.try_emplace(eds_name);
+  const auto [it, fresh] = endpoints_.try_emplace(eds);
   Endpoints& endpoints = it->second;
   if (std::find(endpoints.clusters.begin(), endpoints.clusters.end(), user.name) ==
       endpoints.clusters.end()) {
     endpoints.clusters.push_back(user.name);
   }
   if (fresh && user.dns != nullptr) {
-    begin_dns(eds_name, user, &endpoints);
+    begin_dns(eds, user, &endpoints);
   } else if (fresh) {
-    if (subscriptions_ != nullptr) subscriptions_->subscribe(Type::kEndpoint, eds_name);
-    deadlines_.set(Type::kEndpoint, eds_name, user.eds_initial_fetch_timeout.count());
+    if (subscriptions_ != nullptr) subscriptions_->subscribe(Type::kEndpoint, eds);
+    deadlines_.set(Type::kEndpoint, eds, user.eds_initial_fetch_timeout.count());
   }
   return endpoints;
 }
 
-void WarmingClusters::unfollow(const std::string& eds_name, const std::string& user) {
-  const auto it = endpoints_.find(eds_name);
+void WarmingClusters::unfollow(const ResourceKey& eds, const std::string& user) {
+  const auto it = endpoints_.find(eds);
   if (it == endpoints_.end()) return;
   std::erase(it->second.clusters, user);
   if (!it->second.clusters.empty()) return;
-  if (is_dns(eds_name)) {
-    dns_.unfollow(eds_name);
+  if (eds.source == kDns) {
+    dns_.unfollow(eds.name);
   } else if (subscriptions_ != nullptr) {
-    subscriptions_->unsubscribe(Type::kEndpoint, eds_name);
+    subscriptions_->unsubscribe(Type::kEndpoint, eds);
   }
   endpoints_.erase(it);
 }
@@ -93,12 +92,11 @@ absl::Status WarmingClusters::put(ClusterValue value, bool is_static) {
   bool may_serve = true;
   share_dns(cluster, &value);
   if (uses_eds(value)) {
-    const Endpoints& endpoints = follow(eds_name_of(value), value);
-    may_serve = !cluster.active || endpoints.ready() ||
-                (uses_eds(cluster.value) && eds_name_of(cluster.value) == eds_name_of(value));
+    const Endpoints& endpoints = follow(eds_of(value), value);
+    may_serve = !cluster.active || endpoints.ready() || eds_of(cluster.value) == eds_of(value);
   }
   if (!may_serve) {
-    if (cluster.next && eds_name_of(*cluster.next) != eds_name_of(value)) drop_next(cluster);
+    if (cluster.next && eds_of(*cluster.next) != eds_of(value)) drop_next(cluster);
     cluster.next = std::move(value);
     cluster.since = executor_.now();
     return absl::OkStatus();
@@ -111,29 +109,25 @@ absl::Status WarmingClusters::put(ClusterValue value, bool is_static) {
 void WarmingClusters::drop_next(Cluster& cluster) {
   if (!cluster.next) return;
   const ClusterValue next = *std::exchange(cluster.next, std::nullopt);
-  const bool still_used =
-      cluster.active && uses_eds(cluster.value) && eds_name_of(cluster.value) == eds_name_of(next);
-  if (!still_used) unfollow(eds_name_of(next), next.name);
+  const bool still_used = cluster.active && eds_of(cluster.value) == eds_of(next);
+  if (!still_used) unfollow(eds_of(next), next.name);
 }
 
 // What `value` follows is followed already.
 absl::Status WarmingClusters::activate(Cluster& cluster, ClusterValue value) {
-  const std::string wanted = uses_eds(value) ? eds_name_of(value) : std::string();
-  const std::string followed =
-      cluster.active && uses_eds(cluster.value) ? eds_name_of(cluster.value) : std::string();
+  const ResourceKey wanted = eds_of(value);
+  const ResourceKey followed = cluster.active ? eds_of(cluster.value) : ResourceKey();
   absl::Status status = builder_.put_cluster(value);
   if (!status.ok()) {
-    if (!wanted.empty() && wanted != followed) unfollow(wanted, value.name);
+    if (!wanted.name.empty() && wanted != followed) unfollow(wanted, value.name);
     return status;
   }
-  if (cluster.next && uses_eds(*cluster.next) && eds_name_of(*cluster.next) != wanted) {
-    drop_next(cluster);
-  }
+  if (cluster.next && eds_of(*cluster.next) != wanted) drop_next(cluster);
   cluster.next.reset();
   cluster.value = std::move(value);
   cluster.active = true;
-  if (!followed.empty() && followed != wanted) unfollow(followed, cluster.value.name);
-  if (wanted.empty()) {
+  if (!followed.name.empty() && followed != wanted) unfollow(followed, cluster.value.name);
+  if (wanted.name.empty()) {
     set_warming(cluster, false);
   } else {
     give(cluster, endpoints_.find(wanted)->second);
@@ -146,7 +140,7 @@ void WarmingClusters::give(Cluster& cluster, const Endpoints& endpoints) {
     builder_.put_endpoints(cluster.value.name, *endpoints.value);
   } else if (endpoints.wait_ended) {
     upstream::EndpointsValue none;
-    none.cluster_name = eds_name_of(cluster.value);
+    none.cluster_name = eds_of(cluster.value).name;
     builder_.put_endpoints(cluster.value.name, none);
   }
   set_warming(cluster, endpoints.value == nullptr && !endpoints.wait_ended);
@@ -167,7 +161,7 @@ void WarmingClusters::remove(std::string_view name) {
   if (it == clusters_.end() || it->second.is_static) return;
   drop_next(it->second);
   set_warming(it->second, false);
-  if (uses_eds(it->second.value)) unfollow(eds_name_of(it->second.value), it->first);
+  if (uses_eds(it->second.value)) unfollow(eds_of(it->second.value), it->first);
   builder_.remove_cluster(name);
   clusters_.erase(it);
 }
@@ -179,16 +173,16 @@ bool WarmingClusters::is_static(std::string_view name) const {
 
 // ---- Endpoints.
 
-void WarmingClusters::put_endpoints(upstream::EndpointsValue value) {
-  const auto it = endpoints_.find(value.cluster_name);
+void WarmingClusters::put_endpoints(SourceId source, upstream::EndpointsValue value) {
+  const auto it = endpoints_.find(ResourceKey{source, value.cluster_name});
   if (it == endpoints_.end()) return;  // nobody asked
   it->second.wait_ended = false;
   it->second.value = std::make_shared<const upstream::EndpointsValue>(std::move(value));
   deliver(it->first);
 }
 
-void WarmingClusters::end_wait(std::string_view eds_name) {
-  const auto it = endpoints_.find(eds_name);
+void WarmingClusters::end_wait(const ResourceKey& eds) {
+  const auto it = endpoints_.find(eds);
   if (it == endpoints_.end() || it->second.ready()) return;
   it->second.wait_ended = true;
   deliver(it->first);
@@ -210,9 +204,9 @@ void WarmingClusters::share_dns(const Cluster& cluster, ClusterValue* value) {
   value->dns_serial = ++last_dns_serial_;
 }
 
-void WarmingClusters::begin_dns(const std::string& key, const ClusterValue& user,
+void WarmingClusters::begin_dns(const ResourceKey& key, const ClusterValue& user,
                                 Endpoints* endpoints) {
-  const DnsDiscovery::State state = dns_.follow(key, user.name, user.dns);
+  const DnsDiscovery::State state = dns_.follow(key.name, user.name, user.dns);
   endpoints->value = state.endpoints;
   endpoints->partial = !state.complete;
   const bool serves = builder_.cluster(user.name) != nullptr;
@@ -221,8 +215,8 @@ void WarmingClusters::begin_dns(const std::string& key, const ClusterValue& user
   if (!endpoints->ready()) deadlines_.set(Type::kEndpoint, key, kLongestDnsWaitNs);
 }
 
-void WarmingClusters::put_resolved(const std::string& key, const DnsDiscovery::State& state) {
-  const auto it = endpoints_.find(key);
+void WarmingClusters::put_resolved(const std::string& name, const DnsDiscovery::State& state) {
+  const auto it = endpoints_.find(ResourceKey{kDns, name});
   if (it == endpoints_.end()) return;
   it->second.value = state.endpoints;
   it->second.partial = !state.complete;
@@ -231,17 +225,16 @@ void WarmingClusters::put_resolved(const std::string& key, const DnsDiscovery::S
   changed_();
 }
 
-void WarmingClusters::deliver(const std::string& eds_name) {
-  const Endpoints& endpoints = endpoints_.find(eds_name)->second;
+void WarmingClusters::deliver(const ResourceKey& eds) {
+  const Endpoints& endpoints = endpoints_.find(eds)->second;
   const std::vector<std::string> users = endpoints.clusters;
   for (const std::string& user : users) {
     Cluster& cluster = clusters_.find(user)->second;
-    if (cluster.next && eds_name_of(*cluster.next) == eds_name) {
+    if (cluster.next && eds_of(*cluster.next) == eds) {
       if (!endpoints.ready()) continue;
       const absl::Status status = activate(cluster, *cluster.next);
       if (!status.ok()) log::error("config", base::message_of(status));
-    } else if (cluster.active && uses_eds(cluster.value) &&
-               eds_name_of(cluster.value) == eds_name) {
+    } else if (cluster.active && eds_of(cluster.value) == eds) {
       give(cluster, endpoints);
     }
   }
@@ -252,7 +245,7 @@ void WarmingClusters::list_waits(std::vector<Wait>* out) const {
     if (!cluster.warming && !cluster.next) continue;
     const ClusterValue& waiting = cluster.next ? *cluster.next : cluster.value;
     const std::string source =
-        waiting.dns == nullptr ? eds_name_of(waiting)
+        waiting.dns == nullptr ? eds_of(waiting).name
                                : base::cat("of ", DnsDiscovery::names_of(*waiting.dns), " (DNS)");
     out->push_back(
         {Type::kCluster, name, Type::kEndpoint, source, cluster.next.has_value(), cluster.since});

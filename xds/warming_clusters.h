@@ -52,9 +52,9 @@ class WarmingClusters {
   bool is_static(std::string_view name) const;
   bool has(std::string_view name) const { return clusters_.contains(name); }
 
-  void put_endpoints(upstream::EndpointsValue value);
+  void put_endpoints(SourceId source, upstream::EndpointsValue value);
   // None will come for now, or none that are good: ends the wait, changes nothing else.
-  void end_wait(std::string_view eds_name);
+  void end_wait(const ResourceKey& eds);
 
   size_t num_warming() const noexcept { return num_warming_; }
   // When the last cluster began to warm.
@@ -79,24 +79,24 @@ class WarmingClusters {
   };
   using Clusters = std::map<std::string, Cluster, std::less<>>;
 
-  Endpoints& follow(const std::string& eds_name, const upstream::ClusterValue& user);
-  void unfollow(const std::string& eds_name, const std::string& user);
+  Endpoints& follow(const ResourceKey& eds, const upstream::ClusterValue& user);
+  void unfollow(const ResourceKey& eds, const std::string& user);
   void drop_next(Cluster& cluster);
   absl::Status activate(Cluster& cluster, upstream::ClusterValue value);
   void give(Cluster& cluster, const Endpoints& endpoints);
   void set_warming(Cluster& cluster, bool warming);
-  void deliver(const std::string& eds_name);
+  void deliver(const ResourceKey& eds);
   void share_dns(const Cluster& cluster, upstream::ClusterValue* value);
-  void begin_dns(const std::string& key, const upstream::ClusterValue& user, Endpoints* endpoints);
-  void put_resolved(const std::string& key, const DnsDiscovery::State& state);
+  void begin_dns(const ResourceKey& key, const upstream::ClusterValue& user, Endpoints* endpoints);
+  void put_resolved(const std::string& name, const DnsDiscovery::State& state);
 
   dataplane::TablesBuilder& builder_;
   Executor& executor_;
   Deadlines& deadlines_;
   Subscriptions* subscriptions_ = nullptr;
   Clusters clusters_;
-  // By EDS name; those found by name by a key of our own.
-  std::map<std::string, Endpoints, std::less<>> endpoints_;
+  // Those that are found by name have keys of a source of their own.
+  std::map<ResourceKey, Endpoints> endpoints_;
   size_t num_warming_ = 0;
   base::MonoNs last_warming_at_ = 0;
   uint64_t last_dns_serial_ = 0;

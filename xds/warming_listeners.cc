@@ -14,6 +14,17 @@ using dataplane::ListenerValue;
 
 constexpr int64_t kBindRetryNs = 5 * base::kNsPerSec;
 
+// What it asks for. An empty name: nothing.
+ResourceKey rds_of(const ListenerValue& value) {
+  if (value.http.rds_name.empty()) return {};
+  return {value.http.rds_source, value.http.rds_name};
+}
+
+// The tables know route configurations by one name.
+std::string slot_of(const ResourceKey& rds) {
+  return rds.source == kAds ? rds.name : base::cat(rds.name, "@source", rds.source);
+}
+
 }  // namespace
 
 WarmingListeners::WarmingListeners(dataplane::TablesBuilder& builder, Executor& executor,
@@ -24,30 +35,30 @@ void WarmingListeners::set_subscriptions(Subscriptions* subscriptions) {
   subscriptions_ = subscriptions;
   if (subscriptions == nullptr) return;
   subscriptions->begin_batch();
-  for (const auto& [name, routes] : routes_) subscriptions->subscribe(Type::kRoute, name);
+  for (const auto& [rds, routes] : routes_) subscriptions->subscribe(Type::kRoute, rds);
   subscriptions->end_batch();
 }
 
 // ---- Interest in routes.
 
-WarmingListeners::Routes& WarmingListeners::follow(const std::string& rds_name,
+WarmingListeners::Routes& WarmingListeners::follow(const ResourceKey& rds,
                                                    const ListenerValue& user) {
-  const auto [it, fresh] = routes_.try_emplace(rds_name);
+  const auto [it, fresh] = routes_.try_emplace(rds);
   auto& users = it->second.listeners;
   if (std::find(users.begin(), users.end(), user.name) == users.end()) users.push_back(user.name);
   if (fresh) {
-    if (subscriptions_ != nullptr) subscriptions_->subscribe(Type::kRoute, rds_name);
-    deadlines_.set(Type::kRoute, rds_name, user.http.rds_initial_fetch_timeout.count());
+    if (subscriptions_ != nullptr) subscriptions_->subscribe(Type::kRoute, rds);
+    deadlines_.set(Type::kRoute, rds, user.http.rds_initial_fetch_timeout.count());
   }
   return it->second;
 }
 
-void WarmingListeners::unfollow(const std::string& rds_name, const std::string& user) {
-  const auto it = routes_.find(rds_name);
+void WarmingListeners::unfollow(const ResourceKey& rds, const std::string& user) {
+  const auto it = routes_.find(rds);
   if (it == routes_.end()) return;
   std::erase(it->second.listeners, user);
   if (!it->second.listeners.empty()) return;
-  if (subscriptions_ != nullptr) subscriptions_->unsubscribe(Type::kRoute, rds_name);
+  if (subscriptions_ != nullptr) subscriptions_->unsubscribe(Type::kRoute, rds);
   routes_.erase(it);
 }
 
@@ -58,8 +69,8 @@ absl::Status WarmingListeners::put(ListenerValue value, bool is_static,
   const auto [it, fresh] = listeners_.try_emplace(value.name);
   Listener& listener = it->second;
   if (fresh) listener.is_static = is_static;
-  const std::string& rds = value.http.rds_name;
-  if (rds.empty() || follow(rds, value).ready()) {
+  const ResourceKey rds = rds_of(value);
+  if (rds.name.empty() || follow(rds, value).ready()) {
     const std::string name = value.name;
     absl::Status status = activate(listener, value, warnings);
     if (status.ok()) {
@@ -74,12 +85,12 @@ absl::Status WarmingListeners::put(ListenerValue value, bool is_static,
       value.http.filters, base::cat("listeners[\"", value.name, "\"].http_filters"), warnings);
   if (!chain.ok()) {
     const bool in_use =
-        listener.active_rds == rds || (listener.next && listener.next->http.rds_name == rds);
+        listener.active_rds == rds || (listener.next && rds_of(*listener.next) == rds);
     if (!in_use) unfollow(rds, value.name);
     if (!listener.active && !listener.next) listeners_.erase(it);
     return chain.status();
   }
-  if (listener.next && listener.next->http.rds_name != rds) drop_next(listener);
+  if (listener.next && rds_of(*listener.next) != rds) drop_next(listener);
   set_next(listener, std::move(value));
   return absl::OkStatus();
 }
@@ -100,27 +111,26 @@ void WarmingListeners::drop_next(Listener& listener) {
   if (!listener.next) return;
   set_waiting(listener, false);
   const ListenerValue next = *std::exchange(listener.next, std::nullopt);
-  const std::string& rds = next.http.rds_name;
-  if (!rds.empty() && rds != listener.active_rds) unfollow(rds, next.name);
+  const ResourceKey rds = rds_of(next);
+  if (!rds.name.empty() && rds != listener.active_rds) unfollow(rds, next.name);
 }
 
 // Its routes are followed and ready. The listener first: a table that none reads is swept away.
 absl::Status WarmingListeners::activate(Listener& listener, const ListenerValue& value,
                                         std::vector<std::string>* warnings) {
-  const std::string rds = value.http.rds_name;
-  absl::Status status = builder_.put_listener(value, warnings);
+  const ResourceKey rds = rds_of(value);
+  ListenerValue in_tables = value;
+  in_tables.http.rds_name = slot_of(rds);
+  absl::Status status = builder_.put_listener(in_tables, warnings);
   if (!status.ok()) {
-    const bool waits = listener.next && listener.next->http.rds_name == rds;
-    if (!rds.empty() && rds != listener.active_rds && !waits) unfollow(rds, value.name);
+    const bool waits = listener.next && rds_of(*listener.next) == rds;
+    if (!rds.name.empty() && rds != listener.active_rds && !waits) unfollow(rds, value.name);
     return status;
   }
-  if (!rds.empty()) {
-    const auto& table = routes_.find(rds)->second.table;
-    if (table != nullptr && builder_.routes(rds) != table) builder_.put_routes(rds, table);
-  }
-  const std::string before = std::exchange(listener.active_rds, rds);
+  if (!rds.name.empty()) put_table(rds, routes_.find(rds)->second);
+  const ResourceKey before = std::exchange(listener.active_rds, rds);
   listener.active = true;
-  if (!before.empty() && before != rds) unfollow(before, value.name);
+  if (!before.name.empty() && before != rds) unfollow(before, value.name);
   return status;
 }
 
@@ -128,7 +138,7 @@ void WarmingListeners::remove(std::string_view name) {
   const auto it = listeners_.find(name);
   if (it == listeners_.end() || it->second.is_static) return;
   drop_next(it->second);
-  if (!it->second.active_rds.empty()) unfollow(it->second.active_rds, it->first);
+  if (!it->second.active_rds.name.empty()) unfollow(it->second.active_rds, it->first);
   builder_.remove_listener(name);
   listeners_.erase(it);
 }
@@ -140,39 +150,43 @@ bool WarmingListeners::is_static(std::string_view name) const {
 
 // ---- Routes.
 
-std::shared_ptr<const router::RouteTable> WarmingListeners::routes(std::string_view name) const {
-  const auto it = routes_.find(name);
+std::shared_ptr<const router::RouteTable> WarmingListeners::routes(const ResourceKey& rds) const {
+  const auto it = routes_.find(rds);
   return it == routes_.end() ? nullptr : it->second.table;
 }
 
-void WarmingListeners::put_routes(std::string_view name,
+void WarmingListeners::put_routes(const ResourceKey& rds,
                                   std::shared_ptr<const router::RouteTable> table) {
-  const auto it = routes_.find(name);
+  const auto it = routes_.find(rds);
   if (it == routes_.end()) return;  // nobody names them any more
   it->second.table = std::move(table);
   it->second.wait_ended = false;
   deliver(it->first);
 }
 
-void WarmingListeners::end_wait(std::string_view rds_name) {
-  const auto it = routes_.find(rds_name);
+void WarmingListeners::end_wait(const ResourceKey& rds) {
+  const auto it = routes_.find(rds);
   if (it == routes_.end() || it->second.ready()) return;
   it->second.wait_ended = true;
   deliver(it->first);
 }
 
-void WarmingListeners::deliver(const std::string& rds_name) {
-  const Routes& routes = routes_.find(rds_name)->second;
+void WarmingListeners::deliver(const ResourceKey& rds) {
+  const Routes& routes = routes_.find(rds)->second;
   const std::vector<std::string> users = routes.listeners;
   bool serves = false;
   for (const std::string& user : users) {
     Listener& listener = listeners_.find(user)->second;
-    if (listener.next && listener.next->http.rds_name == rds_name) activate_next(listener);
-    serves = serves || listener.active_rds == rds_name;
+    if (listener.next && rds_of(*listener.next) == rds) activate_next(listener);
+    serves = serves || listener.active_rds == rds;
   }
-  if (serves && routes.table != nullptr && builder_.routes(rds_name) != routes.table) {
-    builder_.put_routes(rds_name, routes.table);
-  }
+  if (serves) put_table(rds, routes);
+}
+
+void WarmingListeners::put_table(const ResourceKey& rds, const Routes& routes) {
+  const std::string slot = slot_of(rds);
+  if (routes.table == nullptr || builder_.routes(slot) == routes.table) return;
+  builder_.put_routes(slot, routes.table);
 }
 
 void WarmingListeners::activate_next(Listener& listener) {
@@ -190,7 +204,7 @@ void WarmingListeners::activate_next(Listener& listener) {
   }
   log::error("config", base::cat(base::message_of(status), "; trying again in ",
                                  kBindRetryNs / base::kNsPerSec, " s"));
-  deadlines_.set(Type::kListener, value.name, kBindRetryNs);
+  deadlines_.set(Type::kListener, {kAds, value.name}, kBindRetryNs);
 }
 
 void WarmingListeners::retry(std::string_view name) {

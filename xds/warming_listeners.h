@@ -39,10 +39,10 @@ class WarmingListeners {
   void remove(std::string_view name);
   bool is_static(std::string_view name) const;
 
-  std::shared_ptr<const router::RouteTable> routes(std::string_view name) const;
-  void put_routes(std::string_view name, std::shared_ptr<const router::RouteTable> table);
+  std::shared_ptr<const router::RouteTable> routes(const ResourceKey& rds) const;
+  void put_routes(const ResourceKey& rds, std::shared_ptr<const router::RouteTable> table);
   // No routes of that name will come for now, or none that are good.
-  void end_wait(std::string_view rds_name);
+  void end_wait(const ResourceKey& rds);
   // The deadline of a listener that could not have its port.
   void retry(std::string_view name);
 
@@ -54,7 +54,7 @@ class WarmingListeners {
 
  private:
   struct Listener {
-    std::string active_rds;  // of the form that serves; empty: inline, or none serves
+    ResourceKey active_rds;  // of the form that serves; no name: inline, or none serves
     bool active = false;
     bool is_static = false;
     bool waiting = false;                          // `next` waits for routes
@@ -68,14 +68,15 @@ class WarmingListeners {
     bool ready() const { return table != nullptr || wait_ended; }
   };
 
-  Routes& follow(const std::string& rds_name, const dataplane::ListenerValue& user);
-  void unfollow(const std::string& rds_name, const std::string& user);
+  Routes& follow(const ResourceKey& rds, const dataplane::ListenerValue& user);
+  void unfollow(const ResourceKey& rds, const std::string& user);
   void drop_next(Listener& listener);
   void set_waiting(Listener& listener, bool waiting);
   void set_next(Listener& listener, dataplane::ListenerValue value);
   absl::Status activate(Listener& listener, const dataplane::ListenerValue& value,
                         std::vector<std::string>* warnings);
-  void deliver(const std::string& rds_name);
+  void deliver(const ResourceKey& rds);
+  void put_table(const ResourceKey& rds, const Routes& routes);
   void activate_next(Listener& listener);
 
   dataplane::TablesBuilder& builder_;
@@ -83,7 +84,7 @@ class WarmingListeners {
   Deadlines& deadlines_;
   Subscriptions* subscriptions_ = nullptr;
   std::map<std::string, Listener, std::less<>> listeners_;
-  std::map<std::string, Routes, std::less<>> routes_;  // by RDS name
+  std::map<ResourceKey, Routes> routes_;
   size_t num_waiting_ = 0;
   Rejected failure_;
 };

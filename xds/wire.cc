@@ -182,7 +182,6 @@ int64_t clamped_ns(int64_t seconds, int32_t nanos) noexcept {
 // Fills `resource` from the bytes of a wrapper.
 bool unwrap(std::string_view bytes, WireResource& resource) {
   AnyView any;
-  std::string_view alias;
   int64_t seconds = 0;
   int32_t nanos = 0;
   bool has_ttl = false;
@@ -191,7 +190,7 @@ bool unwrap(std::string_view bytes, WireResource& resource) {
     std::string_view sub;
     reader.text(1, resource.version);
     reader.text(3, resource.name);
-    reader.text(4, alias);
+    if (reader.text(4, sub)) resource.aliases.push_back(sub);
     if (reader.bytes(2, sub)) {
       resource.has_body = true;
       if (!read_any(sub, reader.depth() - 1, any)) reader.fail();
@@ -213,6 +212,20 @@ uint64_t mix(uint64_t h) noexcept {
   return h ^ (h >> 33);
 }
 
+// Hashes what is in `resource`, adds it to the response's hash, and reads the name where the
+// wrapper has none. `whole` is the hash of all that is around the message.
+void finish(WireResource& resource, uint64_t whole, std::string_view response_url, uint64_t& sum) {
+  resource.hash = hash_of(resource.bytes);
+  sum += mix(resource.hash + whole +
+             (resource.type_url == response_url ? 0 : hash_of(resource.type_url)));
+  if (!resource.readable || !resource.has_body || !resource.name.empty()) return;
+  const Type type = type_of_url(resource.type_url);
+  if (type == Type::kCount) return;
+  const auto name = name_of(type, resource.bytes);
+  resource.readable = name.ok();
+  if (name.ok()) resource.name = *name;
+}
+
 void complete(WireResource& resource, const AnyView& any, std::string_view response_url,
               uint64_t& sum) {
   resource.type_url = any.type_url;
@@ -223,15 +236,11 @@ void complete(WireResource& resource, const AnyView& any, std::string_view respo
     whole = mix(hash_of(any.value));
     resource.readable = unwrap(any.value, resource);
   }
-  resource.hash = hash_of(resource.bytes);
-  sum += mix(resource.hash + whole +
-             (resource.type_url == response_url ? 0 : hash_of(resource.type_url)));
-  if (!resource.readable || !resource.has_body || !resource.name.empty()) return;
-  const Type type = type_of_url(resource.type_url);
-  if (type == Type::kCount) return;
-  const auto name = name_of(type, resource.bytes);
-  resource.readable = name.ok();
-  if (name.ok()) resource.name = *name;
+  finish(resource, whole, response_url, sum);
+}
+
+bool read_control_plane(std::string_view bytes, int depth, std::string_view& identifier) {
+  return for_each_field(bytes, depth, [&](Reader& reader) { reader.text(1, identifier); });
 }
 
 uint64_t load64(const char* at) noexcept {
@@ -316,9 +325,8 @@ absl::StatusOr<WireResponse> split_response(std::string_view bytes) {
     if (reader.bytes(2, sub) && !read_any(sub, reader.depth() - 1, anys.emplace_back())) {
       reader.fail();
     }
-    if (reader.bytes(6, sub) && !for_each_field(sub, reader.depth() - 1, [&](Reader& inner) {
-          inner.text(1, response.control_plane);
-        })) {
+    if (reader.bytes(6, sub) &&
+        !read_control_plane(sub, reader.depth() - 1, response.control_plane)) {
       reader.fail();
     }
   });
@@ -334,6 +342,39 @@ absl::StatusOr<WireResponse> split_response(std::string_view bytes) {
   return response;
 }
 
+absl::StatusOr<WireResponse> split_delta_response(std::string_view bytes) {
+  WireResponse response;
+  std::vector<std::string_view> wrappers;
+  const bool read = for_each_field(bytes, kMaxDepth, [&](Reader& reader) {
+    std::string_view sub;
+    reader.text(1, response.version);
+    if (reader.bytes(2, sub)) wrappers.push_back(sub);
+    reader.text(4, response.type_url);
+    reader.text(5, response.nonce);
+    if (reader.text(6, sub)) response.removed.push_back(sub);
+    if (reader.bytes(7, sub) &&
+        !read_control_plane(sub, reader.depth() - 1, response.control_plane)) {
+      reader.fail();
+    }
+  });
+  if (!read) {
+    return absl::InvalidArgumentError("not a DeltaDiscoveryResponse: the message is cut or broken");
+  }
+
+  uint64_t sum = 0;
+  response.resources.resize(wrappers.size());
+  for (size_t i = 0; i < wrappers.size(); ++i) {
+    WireResource& resource = response.resources[i];
+    resource.wrapped = true;
+    resource.readable = unwrap(wrappers[i], resource);
+    finish(resource, mix(hash_of(wrappers[i])), response.type_url, sum);
+  }
+  for (const std::string_view name : response.removed) sum += mix(~hash_of(name));
+  response.content_hash =
+      mix(sum + wrappers.size()) ^ mix(hash_of(response.type_url)) ^ response.removed.size();
+  return response;
+}
+
 absl::StatusOr<std::string_view> name_of(Type, std::string_view bytes) {
   constexpr uint32_t field = 1;  // of all four types
   std::string_view name;
@@ -343,24 +384,55 @@ absl::StatusOr<std::string_view> name_of(Type, std::string_view bytes) {
   return name;
 }
 
+namespace {
+
+size_t size_of(const std::vector<std::string_view>& names) {
+  size_t size = 0;
+  for (const std::string_view name : names) size += name.size() + 6;
+  return size;
+}
+
+void put_error(std::string& out, uint32_t field, std::string_view error) {
+  if (error.empty()) return;
+  std::string status;
+  put_varint(status, 1 << 3);
+  put_varint(status, kNackCode);
+  put_bytes(status, 2, error);
+  put_bytes(out, field, status);
+}
+
+}  // namespace
+
 std::string encode_request(const WireRequest& request) {
-  size_t size = 64 + request.node.size() + request.version.size() + request.type_url.size() +
-                request.nonce.size() + request.error.size();
-  for (const std::string_view name : request.names) size += name.size() + 6;
   std::string out;
-  out.reserve(size);
+  out.reserve(64 + request.node.size() + request.version.size() + request.type_url.size() +
+              request.nonce.size() + request.error.size() + size_of(request.names));
   put_if(out, 1, request.version);
   put_if(out, 2, request.node);
   for (const std::string_view name : request.names) put_bytes(out, 3, name);
   put_if(out, 4, request.type_url);
   put_if(out, 5, request.nonce);
-  if (!request.error.empty()) {
-    std::string status;
-    put_varint(status, 1 << 3);
-    put_varint(status, kNackCode);
-    put_bytes(status, 2, request.error);
-    put_bytes(out, 6, status);
+  put_error(out, 6, request.error);
+  return out;
+}
+
+std::string encode_request(const WireDeltaRequest& request) {
+  std::string out;
+  out.reserve(64 + request.node.size() + request.type_url.size() + request.nonce.size() +
+              request.error.size() + size_of(request.subscribe) + size_of(request.unsubscribe));
+  put_if(out, 1, request.node);
+  put_if(out, 2, request.type_url);
+  for (const std::string_view name : request.subscribe) put_bytes(out, 3, name);
+  for (const std::string_view name : request.unsubscribe) put_bytes(out, 4, name);
+  std::string entry;
+  for (const auto& [name, version] : request.initial_versions) {
+    entry.clear();
+    put_bytes(entry, 1, name);
+    put_bytes(entry, 2, version);
+    put_bytes(out, 5, entry);
   }
+  put_if(out, 6, request.nonce);
+  put_error(out, 7, request.error);
   return out;
 }
 

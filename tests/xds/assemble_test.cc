@@ -31,12 +31,12 @@ constexpr int64_t kMs = base::kNsPerMs;
 
 class FakeSubscriptions : public Subscriptions {
  public:
-  void subscribe_all(Type type) override { names[type].insert("*"); }
-  void subscribe(Type type, std::string_view name) override {
-    EXPECT_TRUE(names[type].insert(std::string(name)).second) << "twice: " << name;
+  void subscribe_all(Type type, SourceId) override { names[type].insert("*"); }
+  void subscribe(Type type, const ResourceKey& key) override {
+    EXPECT_TRUE(names[type].insert(key.name).second) << "twice: " << key.name;
   }
-  void unsubscribe(Type type, std::string_view name) override {
-    EXPECT_EQ(names[type].erase(std::string(name)), 1u) << "not subscribed: " << name;
+  void unsubscribe(Type type, const ResourceKey& key) override {
+    EXPECT_EQ(names[type].erase(key.name), 1u) << "not subscribed: " << key.name;
   }
   void begin_batch() override { ++depth; }
   void end_batch() override { --depth; }
@@ -220,10 +220,10 @@ TEST_F(XdsAssembler, WithoutControlPlaneIsLiveAtOnce) {
 
 TEST_F(XdsAssembler, EachStepEndsWithItsFetchTimeout) {
   start();
-  assembler->on_fetch_timeout(kC, "");
+  assembler->on_fetch_timeout(kC, kAds, "");
   main.run();
   EXPECT_THAT(subscriptions.names[kL], ElementsAre("*"));
-  assembler->on_fetch_timeout(kL, "");
+  assembler->on_fetch_timeout(kL, kAds, "");
   main.run();
   EXPECT_TRUE(live);
 }
@@ -434,8 +434,10 @@ TEST_F(XdsAssembler, APublishIsHeldForASecondAtMost) {
 TEST_F(XdsAssembler, OneTurnIsOnePublish) {
   go_live();
   const uint64_t before = published();
-  assembler->apply({kR, "x", {yaml_resource(kR, "x", routes("r", "b"))}, {}, {}}, [](auto) {});
-  assembler->apply({kE, "x", {yaml_resource(kE, "x", endpoints("a", 90, 2))}, {}, {}}, [](auto) {});
+  assembler->apply({kR, kAds, "x", {yaml_resource(kR, "x", routes("r", "b"))}, {}, {}},
+                   [](auto) {});
+  assembler->apply({kE, kAds, "x", {yaml_resource(kE, "x", endpoints("a", 90, 2))}, {}, {}},
+                   [](auto) {});
   main.run();
   EXPECT_EQ(published(), before + 1);
 }
@@ -494,7 +496,7 @@ TEST_F(XdsAssembler, AnAssemblerThatIsGoneIsNotCalled) {
   options.inline_bytes = 0;
   start();
   bool called = false;
-  assembler->apply({kC, "v", {yaml_resource(kC, "v", eds_cluster("a"))}, {}, {}},
+  assembler->apply({kC, kAds, "v", {yaml_resource(kC, "v", eds_cluster("a"))}, {}, {}},
                    [&](auto) { called = true; });
   assembler.reset();
   // The pool runs tasks in order: when the second is done, so is the first.

@@ -45,6 +45,8 @@ std::string node_text(const Bootstrap& bootstrap) {
   return text_of(*node);
 }
 
+const GrpcSource& ads_of(const Bootstrap& bootstrap) { return bootstrap.sources->value(kAds).grpc; }
+
 TEST(Bootstrap, ReadsTheShapeOfTheQuickStart) {
   const auto got = load_bootstrap(flags_for("quick_start_static.yaml"));
   ASSERT_TRUE(got.ok()) << got.status();
@@ -57,7 +59,7 @@ TEST(Bootstrap, ReadsTheShapeOfTheQuickStart) {
             "service_a");
   EXPECT_FALSE(got->listeners[0].bytes.empty());
   ASSERT_EQ(got->clusters.size(), 1U);
-  EXPECT_FALSE(got->ads.has_value() || got->lds.has_value() || got->cds.has_value());
+  EXPECT_FALSE(got->has_ads || got->lds.has_value() || got->cds.has_value());
   EXPECT_TRUE(got->warnings.empty());
   EXPECT_THAT(got->locate("static_resources.listeners[0].address"),
               HasSubstr("quick_start_static.yaml:8:5"));
@@ -67,16 +69,16 @@ TEST(Bootstrap, ReadsTheShapeOfGoControlPlanesSample) {
   const auto got = load_bootstrap(flags_for("go_control_plane.yaml"));
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->node.id, "test-id");
-  ASSERT_TRUE(got->ads.has_value() && got->lds.has_value() && got->cds.has_value());
-  ASSERT_EQ(got->ads->servers.size(), 1U);
-  const ControlPlane& server = got->ads->servers[0];
+  ASSERT_TRUE(got->has_ads && got->lds.has_value() && got->cds.has_value());
+  ASSERT_EQ(ads_of(*got).servers.size(), 1U);
+  const ControlPlane& server = ads_of(*got).servers[0];
   EXPECT_EQ(server.target, "dns:///control-plane.local:18000");
   EXPECT_EQ(server.authority, "xds_cluster");
   EXPECT_EQ(server.keepalive_interval, 30s);
   EXPECT_EQ(server.keepalive_timeout, 5s);
   EXPECT_EQ(server.backoff_base, 500ms);
   EXPECT_EQ(server.backoff_max, 30s);
-  EXPECT_FALSE(got->ads->set_node_on_first_message_only || got->ads->rate_limit.has_value());
+  EXPECT_FALSE(ads_of(*got).set_node_on_first_message_only || ads_of(*got).rate_limit.has_value());
   EXPECT_EQ(got->lds->initial_fetch_timeout, 15s);
   ASSERT_EQ(got->clusters.size(), 1U);  // by name and over HTTP/2: fit for traffic, too
   EXPECT_EQ(got->clusters[0].value.name, "xds_cluster");
@@ -93,10 +95,10 @@ TEST(Bootstrap, ReadsTheShapeOfASidecars) {
   EXPECT_THAT(node, HasSubstr("key: \"ISTIO_VERSION\" value { string_value: \"1.29.0\" }"));
   EXPECT_THAT(node, HasSubstr("key: \"ENVOY_PROMETHEUS_PORT\" value { number_value: 15090 }"));
   EXPECT_THAT(node, Not(HasSubstr("does_not_support_overprovisioning")));
-  const ControlPlane& server = got->ads->servers[0];
+  const ControlPlane& server = ads_of(*got).servers[0];
   EXPECT_EQ(server.target, "unix:./etc/istio/proxy/XDS");
   EXPECT_THAT(server.metadata, ElementsAre(std::pair<std::string, std::string>("x-tenant", "a")));
-  EXPECT_TRUE(got->ads->set_node_on_first_message_only);
+  EXPECT_TRUE(ads_of(*got).set_node_on_first_message_only);
   EXPECT_EQ(got->lds->initial_fetch_timeout, 0s);
   EXPECT_EQ(got->cds->initial_fetch_timeout, 0s);
   ASSERT_EQ(got->listeners.size(), 1U);
@@ -107,13 +109,13 @@ TEST(Bootstrap, ReadsTheShapeOfASidecars) {
 TEST(Bootstrap, ReadsTheShapeOfAGateways) {
   const auto got = load_bootstrap(flags_for("envoy_gateway_like.yaml"));
   ASSERT_TRUE(got.ok()) << got.status();
-  EXPECT_EQ(got->ads->servers[0].target, "ipv4:127.0.0.1:18000,127.0.0.2:18000");
-  EXPECT_EQ(got->ads->servers[0].backoff_base, 1s);
-  EXPECT_EQ(got->ads->servers[0].backoff_max, 20s);
-  EXPECT_EQ(got->ads->servers[0].connect_timeout, 10s);
-  EXPECT_EQ(got->ads->servers[0].keepalive_interval, 30s);
-  EXPECT_EQ(got->ads->rate_limit->max_tokens, 50U);
-  EXPECT_EQ(got->ads->rate_limit->tokens_per_second, 10);
+  EXPECT_EQ(ads_of(*got).servers[0].target, "ipv4:127.0.0.1:18000,127.0.0.2:18000");
+  EXPECT_EQ(ads_of(*got).servers[0].backoff_base, 1s);
+  EXPECT_EQ(ads_of(*got).servers[0].backoff_max, 20s);
+  EXPECT_EQ(ads_of(*got).servers[0].connect_timeout, 10s);
+  EXPECT_EQ(ads_of(*got).servers[0].keepalive_interval, 30s);
+  EXPECT_EQ(ads_of(*got).rate_limit->max_tokens, 50U);
+  EXPECT_EQ(ads_of(*got).rate_limit->tokens_per_second, 10);
   EXPECT_EQ(got->stats_flush_interval, 2000ms);
   EXPECT_EQ(got->local_cluster_name, "local");
   ASSERT_EQ(got->clusters.size(), 2U);  // the control plane's own, over HTTP/2, and a local one
@@ -184,9 +186,11 @@ TEST(Bootstrap, NamesPlacePathAndRemedy) {
       {with_static("", "{name: c, lb_policy: MAGLEV, load_assignment: {cluster_name: c}}"),
        "--config-yaml:3:24: cluster \"c\": lb_policy: not supported yet: MAGLEV; use ROUND_ROBIN, "
        "LEAST_REQUEST or RANDOM"},
-      {with_ads("api_type: DELTA_GRPC, transport_api_version: V3", ""),
-       "--config-yaml:2:34: dynamic_resources.ads_config.api_type: delta xDS is not supported yet; "
-       "set api_type: GRPC"},
+      {with_ads("api_type: REST, transport_api_version: V3", ""),
+       "--config-yaml:2:34: dynamic_resources.ads_config.api_type: REST carries no aggregated "
+       "stream; set api_type: GRPC"},
+      {with_ads("api_type: AGGREGATED_GRPC, transport_api_version: V3", ""),
+       "dynamic_resources.ads_config.api_type: not a way to reach a server: AGGREGATED_GRPC"},
       {with_ads("api_type: GRPC", ""),
        "dynamic_resources.ads_config.transport_api_version: must be V3: AUTO; version 2 of the API "
        "is gone"},
@@ -206,8 +210,15 @@ TEST(Bootstrap, NamesPlacePathAndRemedy) {
        "--config-yaml:2:21: dynamic_resources.lds_config: refers to the aggregated stream, but "
        "dynamic_resources.ads_config is missing; add it"},
       {"node: {id: a, cluster: b}\ndynamic_resources: {lds_config: {path: /a}}",
-       "--config-yaml:2:34: dynamic_resources.lds_config.path: not supported yet, and not safe to "
-       "ignore; remove it"},
+       "--config-yaml:2:34: dynamic_resources.lds_config.path: no such file: \"/a\"; it must be "
+       "there from the beginning"},
+      {"node: {id: a, cluster: b}\ndynamic_resources: {lds_config: {resource_api_version: V3}}",
+       "dynamic_resources.lds_config.config_source_specifier: one of path, path_config_source, "
+       "api_config_source, ads, self is required"},
+      {"node: {id: a, cluster: b}\ndynamic_resources: {cds_config: {api_config_source: {api_type: "
+       "GRPC, transport_api_version: V3, grpc_services: {envoy_grpc: {cluster_name: x}}}}}",
+       "dynamic_resources.cds_config.api_config_source.grpc_services[0].envoy_grpc.cluster_name: "
+       "no such cluster: \"x\""},
       {"bootstrap_extensions: {name: a, typed_config: {'@type': type.googleapis.com/a.B}}",
        "--config-yaml:1:33: bootstrap_extensions[0].typed_config: this extension is not supported "
        "yet: \"a.B\"; remove it"},
@@ -257,7 +268,7 @@ TEST(Bootstrap, RoutesToClustersOfTheControlPlaneAreNotItsToCheck) {
       stat_prefix: x}}}}, static_resources: {listeners: )",
       listener1("a", "later"), "}}")));
   ASSERT_TRUE(got.ok()) << got.status();
-  EXPECT_EQ(got->ads->servers[0].target, "x:1");
+  EXPECT_EQ(ads_of(*got).servers[0].target, "x:1");
 }
 
 // docs/config_support.md is printed from the table. SLUICE_UPDATE_DOCS=1 writes it.

@@ -295,8 +295,8 @@ TEST(DecodeListener, RefusesWithPathAndRemedy) {
       {listener_with(
            ", rds: {route_config_name: r, config_source: {path_config_source: {path: /a}}}"),
        base::cat(kChain,
-                 ".rds.config_source.path_config_source: not supported yet, and not safe "
-                 "to ignore; remove it")},
+                 ".rds.config_source.path_config_source: no such file: \"/a\"; it must be there "
+                 "from the beginning")},
       {listener_with(
            kRds, {},
            R"({name: jwt, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}, )"),
@@ -654,8 +654,10 @@ TEST(DecodeCluster, RefusesWithPathAndRemedy) {
       {base::cat("{name: c, common_lb_config: {locality_weighted_lb_config: {}}, ", host, "}"),
        "common_lb_config.locality_weighted_lb_config: not supported yet, and not safe to ignore; "
        "remove it"},
-      {"{name: c, type: EDS, eds_cluster_config: {eds_config: {self: {}}}}",
-       "eds_cluster_config.eds_config.self: not supported yet, and not safe to ignore; remove it"},
+      {"{name: c, type: EDS, eds_cluster_config: {eds_config: {api_config_source: {api_type: GRPC, "
+       "transport_api_version: V3, grpc_services: {envoy_grpc: {cluster_name: x}}}}}}",
+       "eds_cluster_config.eds_config.api_config_source.grpc_services[0].envoy_grpc.cluster_name: "
+       "no such cluster: \"x\"; add it to static_resources.clusters"},
   };
   for (const auto& row : kRows) {
     EXPECT_EQ(message_of(cluster_of(row.yaml)), base::cat("cluster \"c\": ", row.message));

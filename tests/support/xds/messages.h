@@ -14,6 +14,8 @@
 
 namespace sluice::test {
 
+using envoy::service::discovery::v3::DeltaDiscoveryRequest;
+using envoy::service::discovery::v3::DeltaDiscoveryResponse;
 using envoy::service::discovery::v3::DiscoveryRequest;
 using envoy::service::discovery::v3::DiscoveryResponse;
 using WrappedResource = envoy::service::discovery::v3::Resource;
@@ -78,6 +80,32 @@ inline DiscoveryResponse response(xds::Type type, std::string_view version, std:
   m.set_nonce(std::string(nonce));
   m.set_type_url(std::string(xds::type_url_of(type)));
   for (const auto& any : resources) *m.add_resources() = any;
+  return m;
+}
+
+// A resource as an incremental response carries it. Without `body`: a heartbeat.
+inline WrappedResource delta_resource(std::string_view name, std::string_view version,
+                                      const google::protobuf::Any* body, int64_t ttl_ms = 0) {
+  WrappedResource m;
+  m.ParseFromString(wrapped(name, body, ttl_ms).value());
+  m.set_version(std::string(version));
+  return m;
+}
+inline WrappedResource delta_resource(xds::Type type, std::string_view name,
+                                      std::string_view version) {
+  const google::protobuf::Any body = resource(type, name, version);
+  return delta_resource(name, version, &body);
+}
+
+inline DeltaDiscoveryResponse delta_response(xds::Type type, std::string_view nonce,
+                                             const std::vector<WrappedResource>& resources,
+                                             const std::vector<std::string>& removed = {}) {
+  DeltaDiscoveryResponse m;
+  m.set_system_version_info(std::string("s-") + std::string(nonce));
+  m.set_nonce(std::string(nonce));
+  m.set_type_url(std::string(xds::type_url_of(type)));
+  for (const auto& r : resources) *m.add_resources() = r;
+  for (const auto& name : removed) m.add_removed_resources(name);
   return m;
 }
 

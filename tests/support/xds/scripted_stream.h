@@ -33,7 +33,11 @@ class ScriptedTransport final : public xds::Transport {
   }
 
   bool is_open() const { return end_ != nullptr; }
-  bool has_request() const { return !requests.empty(); }
+  bool has_request() const { return !requests.empty() || !delta_requests.empty(); }
+  std::string first_request() const {
+    if (!requests.empty()) return requests.front().ShortDebugString();
+    return delta_requests.empty() ? "none" : delta_requests.front().ShortDebugString();
+  }
   DiscoveryRequest take_request() {
     if (requests.empty()) {
       ADD_FAILURE() << "no request";
@@ -43,7 +47,16 @@ class ScriptedTransport final : public xds::Transport {
     requests.pop_front();
     return request;
   }
-  void send(const DiscoveryResponse& response) { send_bytes(response.SerializeAsString()); }
+  DeltaDiscoveryRequest take_delta_request() {
+    if (delta_requests.empty()) {
+      ADD_FAILURE() << "no request";
+      return {};
+    }
+    DeltaDiscoveryRequest request = std::move(delta_requests.front());
+    delta_requests.pop_front();
+    return request;
+  }
+  void send(const google::protobuf::Message& response) { send_bytes(response.SerializeAsString()); }
   void send_bytes(std::string bytes) {
     inbox_.push_back(std::move(bytes));
     deliver();
@@ -57,7 +70,9 @@ class ScriptedTransport final : public xds::Transport {
   }
   size_t unread() const { return inbox_.size(); }
 
+  bool delta = false;  // requests are those of incremental streams
   std::deque<DiscoveryRequest> requests;
+  std::deque<DeltaDiscoveryRequest> delta_requests;
   std::vector<std::string> methods;
   std::vector<base::MonoNs> opened_at;
   bool hold_writes = false;
@@ -71,9 +86,11 @@ class ScriptedTransport final : public xds::Transport {
     void send(std::string bytes) override {
       EXPECT_FALSE(writing) << "two writes at once";
       writing = true;
-      DiscoveryRequest request;
-      EXPECT_TRUE(request.ParseFromString(bytes));
-      owner.requests.push_back(std::move(request));
+      if (owner.delta) {
+        EXPECT_TRUE(owner.delta_requests.emplace_back().ParseFromString(bytes));
+      } else {
+        EXPECT_TRUE(owner.requests.emplace_back().ParseFromString(bytes));
+      }
       if (!owner.hold_writes) {
         owner.executor_.post([o = &owner, me = this] {
           if (o->end_ == me) me->sent();
@@ -136,7 +153,7 @@ class RecordingSink final : public xds::ResourceSink {
       finish();
     }
   }
-  void on_fetch_timeout(xds::Type type, std::string_view name) override {
+  void on_fetch_timeout(xds::Type type, xds::SourceId, std::string_view name) override {
     timeouts.emplace_back(type, std::string(name));
   }
   void finish() {
