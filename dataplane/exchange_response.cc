@@ -203,7 +203,9 @@ void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
   http::ResponseHead& head = response_;
   facts_.response = &head;
   facts_.response_code = head.status;
-  head.framing = {http::Framing::Kind::kLength, body.size()};
+  // HTTP/2 says by END_STREAM that nothing follows.
+  const bool none = body.empty() && down_.is_http2();
+  head.framing = {none ? http::Framing::Kind::kNone : http::Framing::Kind::kLength, body.size()};
   if (!run_response_filters()) return;
   const ResponseContext context{&config_->value, worker_.date(), facts_.request_id};
   http::ResponseWrite how;

@@ -111,7 +111,9 @@ absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
                            : make_transport(value.transport);
   const std::string prefix = cat("cluster.", stat_text(cluster->stat_name()), ".");
   cluster->stats = stats_.scope<base::ClusterCells>(prefix);
-  cluster->h2_stats = stats_.scope<base::H2Cells>(cat(prefix, "http2."));
+  if (value.transport.http != upstream::TransportValue::Http::kHttp1) {
+    cluster->h2_stats = stats_.scope<base::H2Cells>(cat(prefix, "http2."));
+  }
   part.membership = stats_.scope<base::MembershipCells>(prefix);
   if (!part.cells) part.cells = base::WorkerCells<base::MembershipCells>(part.membership);
   const bool other_discovery = old != nullptr && old->value.discovery != value.discovery;

@@ -61,7 +61,6 @@ class ClusterState {
       : parts_(parts),
         cursor_(static_cast<uint32_t>(parts.random.next())),
         cells_(cluster->stats),
-        h2_cells_(cluster->h2_stats),
         scope_(cluster->stats.get()) {
     breakers_ = parts.leases.take(std::shared_ptr<const Breakers>(cluster->breakers));
     auto& shared = const_cast<Breakers&>(*breakers_);
@@ -245,6 +244,10 @@ template <class User>
 void ClusterState<User>::rebind(const ClusterEntry& entry) {
   const auto& endpoints = entry.endpoints->endpoints();
   const bool new_transport = entry.cluster->transport->serial != transport_serial_;
+  // Made with the first version whose endpoints may speak HTTP/2, and kept.
+  if (!h2_cells_ && entry.cluster->h2_stats != nullptr) {
+    h2_cells_ = base::WorkerCells<base::H2Cells>(entry.cluster->h2_stats);
+  }
   set_serial_ = entry.endpoints->serial();
   transport_serial_ = entry.cluster->transport->serial;
   by_index_.assign(endpoints.size(), nullptr);
