@@ -21,6 +21,9 @@ struct Asker : PoolWaiter {
     connection = &c;
     c.begin(this);
   }
+  // Only acquire() is asked here: HTTP/2 pools have their tests with real exchanges.
+  void on_pool_ready(H2Connection<Asker>&) noexcept {}
+  http::H2Held* response_held() noexcept { return &held; }
   void on_pool_failed(base::Reason r, base::Fault, int) noexcept { failed = r; }
   void set_pending_credit(base::Credit c) noexcept { pending = std::move(c); }
   http::ResponseHead* response_head() noexcept { return &head; }
@@ -41,6 +44,7 @@ struct Asker : PoolWaiter {
   base::Credit pending;
   http::ResponseHead head;
   http::H1Options options;
+  http::H2Held held;
 };
 
 // What workers share of a cluster, and one worker's view of it.
@@ -68,7 +72,7 @@ struct ClusterSite {
       }
       cluster.stats = stats.scope<base::ClusterCells>("cluster.c.");
       entry_.cluster = std::make_shared<Cluster>(cluster);
-      state_ = std::make_unique<State>(WorkerParts{loop, blocks, leases, random}, entry_.cluster);
+      state_ = std::make_unique<State>(WorkerParts{loop, blocks, leases, random, slab}, entry_.cluster);
     }
     return *state_;
   }
@@ -96,6 +100,7 @@ struct ClusterSite {
     base::Mailbox mailbox;
   };
   base::BlockPool blocks;
+  base::Slab slab;
   net::Loop loop;
   base::StatsStore stats;
   Main main;

@@ -29,7 +29,7 @@ class PoolTest : public testing::Test {
     }
     if (host_ != nullptr) {
       for (Asker& asker : askers_) {
-        if (asker.linked()) site_->state().forget(*host_, &asker);
+        if (asker.linked()) site_->state().forget(*host_, &asker, false);
       }
     }
     site_.reset();
@@ -110,7 +110,7 @@ TEST_F(PoolTest, PrioritiesHaveLimitsOfTheirOwn) {
 TEST_F(PoolTest, WhoLeavesTheQueueGivesItsPlaceBack) {
   limits().max_pending_requests = 1;
   ASSERT_EQ(ask(), base::Reason::kNone);
-  site_->state().forget(*host_, &askers_.back());
+  site_->state().forget(*host_, &askers_.back(), false);
   EXPECT_EQ(stat("upstream_rq_pending_active"), 0u);
   EXPECT_EQ(ask(), base::Reason::kNone);
 }
