@@ -45,7 +45,11 @@ void Downstream::send_interim(http::ResponseHead* head, const base::BlockRef& bl
 bool Downstream::send_head(http::ResponseHead* head, const http::ResponseWrite& how, bool no_body,
                            const base::BlockRef& block, base::Arena& arena) noexcept {
   if (h2_ != nullptr) {
-    if (!h2_->session().codec().send_response(h2_->stream(), head, no_body, arena)) return false;
+    const uint16_t status = head->status;
+    if (status == 101) head->status = 200;  // a tunnel begins (RFC 8441 5)
+    const bool sent = h2_->session().codec().send_response(h2_->stream(), head, no_body, arena);
+    head->status = status;
+    if (!sent) return false;
     ended_ = no_body;
     h2_->session().mark_dirty();
     return true;
@@ -94,10 +98,12 @@ void Downstream::send_end(const http::FieldList* trailers, base::Arena& arena) n
   stream.mark_dirty();
 }
 
-// Of HTTP/2 the codec's news tell when the end has left.
+// Of HTTP/2 the codec's news tell when the end has left. They did already where the head ended the
+// stream and the endpoint said only later that nothing follows.
 void Downstream::finish(base::Arena& arena) noexcept {
-  if (h2_ != nullptr) return send_end(nullptr, arena);
-  h1_->finish_response();
+  if (h2_ == nullptr) return h1_->finish_response();
+  if (h2_->stream().sent_end()) return h2_->exchange().on_flushed();  // ends *this
+  send_end(nullptr, arena);
 }
 
 bool Downstream::congested() const noexcept {
@@ -107,6 +113,10 @@ bool Downstream::congested() const noexcept {
 void Downstream::resume_body() noexcept {
   if (h2_ != nullptr) return h2_->session().resume_body(*h2_);
   h1_->resume_body();
+}
+
+bool Downstream::request_ended() const noexcept {
+  return h2_ != nullptr && h2_->stream().received_end();
 }
 
 void Downstream::become_tunnel() noexcept {

@@ -50,6 +50,8 @@ class Downstream {
   // ---- The request.
   // There is room again for its body.
   void resume_body() noexcept;
+  // HTTP/2: the client sent END_STREAM, which may be before its tunnel began.
+  bool request_ended() const noexcept;
   // Bytes go both ways as they are from now on.
   void become_tunnel() noexcept;
 

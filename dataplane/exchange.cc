@@ -105,6 +105,8 @@ void Exchange::start(const base::BlockRef& block, bool has_body) noexcept {
   if (request_.version_minor == 0) facts_.protocol = http::Protocol::kHttp10;
   if (!prepare_head()) return;
   match_route();
+  // An extended CONNECT without its tunnel is no request: DATA follows that belongs to nothing.
+  if (!request_.protocol.empty() && !upgrade_asked_) return reply(Reason::kUpgradeRefused);
   run_filters();
 }
 
@@ -181,6 +183,8 @@ bool Exchange::upgrade_from_connect() noexcept {
   request_.method_text = http::text_of(http::Method::kGet);
   request_.upgrade = request_.nominates = true;
   has_body_ = false;
+  request_complete_ = true;
+  stamps_.mark(Stamp::kRequestReceived);
   request_.framing = {};
   return request_.fields.add(HeaderId::kConnection, "upgrade") &&
          request_.fields.add(HeaderId::kUpgrade, request_.protocol);
@@ -452,6 +456,7 @@ void Exchange::on_request_data(base::View&& data) noexcept {
   active_at_ = worker_.loop().now();
   facts_.bytes_received += data.size;
   if (response_done_) return;  // answered early: the rest is read and dropped until we close
+  if (!has_body_ && !tunnel_ && !upgrade_asked_) return;  // never behind a request that has none
   base::Chain chain;
   chain.append(std::move(data));
   if (awaits_tunnel()) {  // not a byte of a tunnel goes out before both sides agreed to it

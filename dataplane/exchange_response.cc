@@ -97,6 +97,7 @@ void Exchange::begin_tunnel() noexcept {
   session().cells().downstream_cx_upgrades_total.add();
   down_.become_tunnel();
   if (!early_body_.empty()) send_body(std::exchange(early_body_, {}));
+  if (down_.request_ended()) up_.send_end(nullptr, arena_);
   update_body_flow();
   if (!body_congested_) down_.resume_body();
 }

@@ -256,7 +256,9 @@ void H2Session::take_news_of(H2Request& request, uint8_t news) noexcept {
   Exchange& exchange = request.exchange_;
   if (news & H2Stream::kDrained) exchange.on_downstream_drained();
   if (current_ != nullptr && (news & H2Stream::kSentEnd)) exchange.on_flushed();
-  if (current_ != nullptr && (news & (H2Stream::kClosed | H2Stream::kUnsent))) {
+  // Ended well with the response's head, and the endpoint's end is still to come: no loss.
+  const bool whole = request.stream_.sent_end() && request.stream_.error() == H2Error::kNone;
+  if (current_ != nullptr && !whole && (news & (H2Stream::kClosed | H2Stream::kUnsent))) {
     if (!request.head_done_) head_pending_ = false;
     exchange.on_downstream_gone(request.stream_.by_peer() ? base::Reason::kDownstreamReset
                                                           : base::Reason::kDownstreamProtocolError);
