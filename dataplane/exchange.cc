@@ -5,6 +5,7 @@
 #include "base/plant.h"
 #include "dataplane/h1_session.h"
 #include "dataplane/h2_session.h"
+#include "dataplane/stream_times.h"
 #include "dataplane/worker.h"
 #include "http/path.h"
 #include "router/rewrite.h"
@@ -209,10 +210,8 @@ void Exchange::match_route() noexcept {
     idle_timeout_ns_ = policy.idle_timeout_ns;
     down_.deadline_changed();
   }
-  if (policy.max_stream_duration_ns > 0) {
-    max_duration_ns_ = policy.max_stream_duration_ns;
-    down_.deadline_changed();
-  }
+  max_duration_ns_ = stream_duration_ns(&request_, policy);
+  if (max_duration_ns_ != 0) down_.deadline_changed();
   if (!upgrade_asked_) return;
   const auto upgrade = policy.upgrade(request_.fields.value(HeaderId::kUpgrade));
   if (upgrade != router::RoutePolicy::Upgrade::kRefused) return;
@@ -346,8 +345,8 @@ void Exchange::forward() noexcept {
   cluster.hold(*host_);
   stamps_.mark(Stamp::kPicked);
   http2_upstream_ = speaks_http2(host_->transport->value.http, facts_.protocol);
+  timeout_ns_ = route_timeout_ns(&request_, policy);
   if (!finish_request_head()) return reply(Reason::kInternal);
-  if (policy.timeout_ns > 0) timeout_ns_ = policy.timeout_ns;
   if (request_complete_ && timeout_ns_ != 0) {
     arm_route_timeout();
   } else {
@@ -361,7 +360,7 @@ void Exchange::forward() noexcept {
 bool Exchange::finish_request_head() noexcept {
   const router::Route& route = *match_.route;
   if (!config_->chain->router().suppress_envoy_headers) {
-    add_expected_timeout(&request_, route.policy().timeout_ns);
+    add_expected_timeout(&request_, timeout_ns_);
   }
   const std::string_view before = request_.path;
   const std::string_view path = router::rewrite_path(route, request_.path, arena_, worker_.index());

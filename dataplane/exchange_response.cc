@@ -251,7 +251,9 @@ bool Exchange::fill_grpc_reply(Reason reason, uint16_t status, std::string_view 
   http::ResponseHead& head = *response_head();
   head.status = 200;
   bool ok = head.fields.add(HeaderId::kContentType, "application/grpc") &&
-            head.fields.add(HeaderId::kGrpcStatus, http::grpc_status_of(status));
+            head.fields.add(HeaderId::kGrpcStatus, reason == Reason::kMaxStreamDuration
+                                                       ? http::kGrpcDeadlineExceeded
+                                                       : http::grpc_status_of(status));
   if (!body.empty()) {
     ok = ok && head.fields.add(HeaderId::kGrpcMessage, http::grpc_message(body, arena_));
   }

@@ -104,9 +104,13 @@ struct RoutePolicy {
   int64_t timeout_ns = kDefaultTimeoutNs;     // 0: off
   int64_t idle_timeout_ns = kInherit;         // 0: off
   int64_t max_stream_duration_ns = kInherit;  // 0: off
+  GrpcTimeout::Sets grpc_timeout = GrpcTimeout::Sets::kNothing;
+  bool grpc_timeout_rewrites = false;
   uint16_t cluster_not_found_status = 503;
   uint8_t priority = 0;
   http::HeaderId cluster_header_id = http::HeaderId::kOther;
+  int64_t grpc_timeout_max_ms = 0;  // 0: no limit
+  int64_t grpc_timeout_offset_ms = 0;
   std::string cluster_header;  // Route::Action::kClusterHeader: names the cluster; lower case
 
   // For Route::Action::kCluster, kClusterHeader, kRedirect and kDirect (which have response edits).

@@ -98,6 +98,17 @@ struct RetryPolicy {
   std::vector<uint32_t> retriable_status_codes;
 };
 
+// What a client's grpc-timeout does. Envoy has two generations of it: max_stream_duration, where
+// the header sets how long the stream may last, and max_grpc_timeout, where gRPC requests have it
+// for their route's timeout.
+struct GrpcTimeout {
+  enum class Sets : uint8_t { kNothing, kDuration, kTimeout };
+  Sets sets = Sets::kNothing;
+  std::chrono::nanoseconds max{0};     // 0: no limit
+  std::chrono::nanoseconds offset{0};  // taken off
+  bool rewrites = false;  // gRPC backends are told how long the stream may last, in that header
+};
+
 // Forwards to a cluster.
 struct ForwardAction {
   // Exactly one of: cluster, cluster_header, weighted.
@@ -111,6 +122,7 @@ struct ForwardAction {
   std::optional<std::chrono::nanoseconds> timeout;       // none: 15 s; 0: off
   std::optional<std::chrono::nanoseconds> idle_timeout;  // none: the listener's; 0: off
   std::optional<std::chrono::nanoseconds> max_stream_duration;
+  GrpcTimeout grpc_timeout;
   std::optional<RetryPolicy> retry;
   std::vector<std::string> upgrades;           // allowed here, lower case ("websocket")
   std::vector<std::string> upgrades_disabled;  // refused here though the listener allows them

@@ -72,6 +72,7 @@ std::string key_of_policy(const RouteValue& route) {
     const ForwardAction& f = route.forward;
     key.add(f.cluster_header, f.weighted, f.total_weight, f.cluster_not_found_status,
             f.path_rewrite, f.host_rewrite, f.timeout, f.idle_timeout, f.max_stream_duration,
+            f.grpc_timeout.sets, f.grpc_timeout.max, f.grpc_timeout.offset, f.grpc_timeout.rewrites,
             f.retry, f.upgrades, f.upgrades_disabled, f.priority);
   } else if (route.action == RouteValue::Action::kRedirect) {
     const RedirectAction& r = route.redirect;
@@ -271,6 +272,10 @@ class VirtualHostCompiler {
     policy->timeout_ns = ns_or(forward.timeout, RoutePolicy::kDefaultTimeoutNs);
     policy->idle_timeout_ns = ns_or(forward.idle_timeout, RoutePolicy::kInherit);
     policy->max_stream_duration_ns = ns_or(forward.max_stream_duration, RoutePolicy::kInherit);
+    policy->grpc_timeout = forward.grpc_timeout.sets;
+    policy->grpc_timeout_rewrites = forward.grpc_timeout.rewrites;
+    policy->grpc_timeout_max_ms = forward.grpc_timeout.max.count() / 1'000'000;
+    policy->grpc_timeout_offset_ms = forward.grpc_timeout.offset.count() / 1'000'000;
     policy->cluster_not_found_status = forward.cluster_not_found_status;
     policy->priority = forward.priority;
     policy->cluster_header = internal::as_read<Reading::kFolded>(forward.cluster_header);

@@ -5,6 +5,7 @@ namespace {
 
 using Code = route::RedirectAction;
 using router::PathRewrite;
+using std::chrono_literals::operator""ns;
 
 uint16_t not_found_status(const route::RouteAction& in) {
   switch (in.cluster_not_found_response_code()) {
@@ -133,6 +134,8 @@ absl::Status decode_rewrites(const Context& context, const Path& at, const route
   return absl::OkStatus();
 }
 
+// max_stream_duration, even an empty one, takes the place of the route's timeout and of the older
+// fields about grpc-timeout, as in Envoy.
 absl::Status decode_timeouts(const Context& context, const Path& at, const route::RouteAction& in,
                              router::ForwardAction* out) {
   const auto read = [&](const Path& field, const google::protobuf::Duration& duration,
@@ -142,6 +145,8 @@ absl::Status decode_timeouts(const Context& context, const Path& at, const route
     if (s.ok()) *to = value;
     return s;
   };
+  using Sets = router::GrpcTimeout::Sets;
+  router::GrpcTimeout& grpc = out->grpc_timeout;
   if (in.has_timeout()) {
     if (auto s = read(Path(at, "timeout"), in.timeout(), &out->timeout); !s.ok()) return s;
   }
@@ -149,10 +154,34 @@ absl::Status decode_timeouts(const Context& context, const Path& at, const route
     auto s = read(Path(at, "idle_timeout"), in.idle_timeout(), &out->idle_timeout);
     if (!s.ok()) return s;
   }
-  if (!in.max_stream_duration().has_max_stream_duration()) return absl::OkStatus();
-  const Path duration(at, "max_stream_duration");
-  return read(Path(duration, "max_stream_duration"), in.max_stream_duration().max_stream_duration(),
-              &out->max_stream_duration);
+  if (!in.has_max_stream_duration()) {
+    if (!in.has_max_grpc_timeout()) return absl::OkStatus();
+    grpc.sets = Sets::kTimeout;
+    absl::Status s =
+        decode_duration(context, Path(at, "max_grpc_timeout"), in.max_grpc_timeout(), &grpc.max);
+    if (!s.ok()) return s;
+    return decode_duration(context, Path(at, "grpc_timeout_offset"), in.grpc_timeout_offset(),
+                           &grpc.offset);
+  }
+  if (out->timeout.value_or(0ns) != 0ns) {
+    context.warn(Path(at, "timeout"), "route timeout", "has no effect beside max_stream_duration");
+  }
+  out->timeout = 0ns;
+  grpc.rewrites = true;
+  const route::RouteAction::MaxStreamDuration& duration = in.max_stream_duration();
+  const Path duration_at(at, "max_stream_duration");
+  if (duration.has_max_stream_duration()) {
+    absl::Status s = read(Path(duration_at, "max_stream_duration"), duration.max_stream_duration(),
+                          &out->max_stream_duration);
+    if (!s.ok()) return s;
+  }
+  if (!duration.has_grpc_timeout_header_max()) return absl::OkStatus();
+  grpc.sets = Sets::kDuration;
+  absl::Status s = decode_duration(context, Path(duration_at, "grpc_timeout_header_max"),
+                                   duration.grpc_timeout_header_max(), &grpc.max);
+  if (!s.ok()) return s;
+  return decode_duration(context, Path(duration_at, "grpc_timeout_header_offset"),
+                         duration.grpc_timeout_header_offset(), &grpc.offset);
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ max_program_size: patterns are bounded by memory
        "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite "
        "regex_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header "
        "host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy priority "
-       "upgrade_configs max_stream_duration",
+       "upgrade_configs max_stream_duration max_grpc_timeout grpc_timeout_offset",
        R"(
 metadata_match: clusters with subsets, which read it, are refused
 early_data_policy: there is no TLS early data
@@ -69,10 +69,8 @@ max_internal_redirects: internal redirects are refused
 hedge_policy: requests are not hedged yet
 )"},
       {"envoy.config.route.v3.RouteAction.UpgradeConfig", "upgrade_type enabled"},
-      {"envoy.config.route.v3.RouteAction.MaxStreamDuration", "max_stream_duration", R"(
-grpc_timeout_header_max: a client's grpc-timeout is left to client and backend
-grpc_timeout_header_offset: a client's grpc-timeout is left to client and backend
-)"},
+      {"envoy.config.route.v3.RouteAction.MaxStreamDuration",
+       "max_stream_duration grpc_timeout_header_max grpc_timeout_header_offset"},
       {"envoy.config.route.v3.WeightedCluster", "clusters total_weight", R"(
 runtime_key_prefix: weights are not overridden at run time
 )"},

@@ -114,6 +114,27 @@ TEST(Timeouts, MaxStreamDurationEndsWhateverMoves) {
   EXPECT_EQ(proxy.stat("http.in.downstream_rq_max_duration_reached"), 2u);
 }
 
+// Between the client's word and its limit; the status is that of gRPC's own deadlines.
+TEST(Timeouts, GrpcTimeoutSetsHowLongAStreamLasts) {
+  ScriptedOrigin origin(silent());
+  auto config = one_cluster(origin.port());
+  router::ForwardAction& forward = config.routes[0].forward;
+  forward.timeout = milliseconds(0);
+  forward.grpc_timeout.sets = router::GrpcTimeout::Sets::kDuration;
+  forward.grpc_timeout.max = kShort;
+  TestProxy proxy(std::move(config));
+  for (const char* asked : {"10m", "50000u", "1H"}) {
+    const Message late = ask(proxy, base::cat("POST /a HTTP/1.1\r\nhost: h\r\ncontent-type: "
+                                              "application/grpc\r\ncontent-length: 0\r\n"
+                                              "grpc-timeout: ",
+                                              asked, "\r\n\r\n"));
+    EXPECT_EQ(late.status(), 200);
+    EXPECT_EQ(late.field("grpc-status"), "4");
+    EXPECT_EQ(late.field("grpc-message"), "downstream duration timeout");
+  }
+  EXPECT_EQ(proxy.stat("http.in.downstream_rq_max_duration_reached"), 3u);
+}
+
 TEST(Timeouts, SlowRequestBodyIs408) {
   ScriptedOrigin origin(silent());
   auto config = one_cluster(origin.port());

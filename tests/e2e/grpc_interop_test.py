@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The cases of gRPC's interoperability tests with grpcio's client and server, HTTP/2 on both sides.
 
-Besides them: statuses that the proxy itself gives, metadata near and
+Besides them: statuses that the proxy itself gives, deadlines that it keeps, metadata near and
 beyond the limits, compression, and many calls at once. In the end nothing is left over.
 """
 
@@ -188,6 +188,15 @@ def nobody_there(client, _):
 
 
 @case
+def route_limits_the_deadline(client, server):
+    """The client would wait long, its route does not let it, and the server is told."""
+    metadata = (("x-limited", "yes"),)
+    fails(lambda: client.sleep(b"", timeout=LONG, metadata=metadata), CODE.DEADLINE_EXCEEDED,
+          "downstream duration timeout")
+    assert 0 < server.deadlines[-1] <= 0.4, server.deadlines[-1]
+
+
+@case
 def many_at_once(client, _):
     calls = [client.unary.future(ask(i * 37, bytes(i)), timeout=LONG) for i in range(400)]
     assert [len(c.result()) for c in calls] == [i * 37 for i in range(400)]
@@ -196,7 +205,9 @@ def many_at_once(client, _):
 
 
 def routes():
-    rows = [("prefix: /interop.", "a", "timeout: 0s"),
+    limited = "max_stream_duration: { grpc_timeout_header_max: 0.4s }"
+    marked = "prefix: /interop., headers: [ { name: x-limited, present_match: true } ]"
+    rows = [(marked, "a", limited), ("prefix: /interop.", "a", "timeout: 0s"),
             ("prefix: /dead", "dead", "timeout: 0s")]
     text = ", ".join(f"{{ match: {{ {m} }}, route: {{ cluster: {c}, {more} }} }}"
                      for m, c, more in rows)

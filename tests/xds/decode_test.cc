@@ -400,6 +400,37 @@ TEST(DecodeRoutes, TakesPredicates) {
   EXPECT_TRUE(got.match.grpc_only);
 }
 
+TEST(DecodeRoutes, TakesWhatGrpcTimeoutDoes) {
+  using Sets = router::GrpcTimeout::Sets;
+  const auto forward = [](const std::string& fields) {
+    return route_of("{match: {prefix: /}, route: {cluster: c, timeout: 9s, " + fields + "}}")
+        .forward;
+  };
+  const router::ForwardAction none = forward("priority: HIGH");
+  EXPECT_EQ(none.grpc_timeout.sets, Sets::kNothing);
+  EXPECT_FALSE(none.grpc_timeout.rewrites);
+  const router::ForwardAction duration = forward(
+      "max_stream_duration: {grpc_timeout_header_max: 2s, grpc_timeout_header_offset: 0.5s}, "
+      "max_grpc_timeout: 7s");
+  EXPECT_EQ(duration.timeout, 0s);
+  EXPECT_FALSE(duration.max_stream_duration.has_value());
+  EXPECT_EQ(duration.grpc_timeout.sets, Sets::kDuration);
+  EXPECT_EQ(duration.grpc_timeout.max, 2s);
+  EXPECT_EQ(duration.grpc_timeout.offset, 500ms);
+  EXPECT_TRUE(duration.grpc_timeout.rewrites);
+  const router::ForwardAction empty =
+      forward("max_stream_duration: {grpc_timeout_header_offset: 1s}, max_grpc_timeout: 7s");
+  EXPECT_EQ(empty.timeout, 0s);
+  EXPECT_EQ(empty.grpc_timeout.sets, Sets::kNothing);
+  EXPECT_TRUE(empty.grpc_timeout.rewrites);
+  const router::ForwardAction older = forward("max_grpc_timeout: 0s, grpc_timeout_offset: 0.1s");
+  EXPECT_EQ(older.timeout, 9s);
+  EXPECT_EQ(older.grpc_timeout.sets, Sets::kTimeout);
+  EXPECT_EQ(older.grpc_timeout.max, 0s);
+  EXPECT_EQ(older.grpc_timeout.offset, 100ms);
+  EXPECT_FALSE(older.grpc_timeout.rewrites);
+}
+
 TEST(DecodeRoutes, TakesForwardActions) {
   const RouteValue got = route_of(R"({name: n, stat_prefix: sp, match: {prefix: /}, route: {
     cluster: c, cluster_not_found_response_code: NOT_FOUND, prefix_rewrite: /x,
@@ -417,7 +448,7 @@ TEST(DecodeRoutes, TakesForwardActions) {
   EXPECT_EQ(got.forward.path_rewrite.prefix, "/x");
   EXPECT_EQ(got.forward.host_rewrite.kind, router::HostRewrite::Kind::kLiteral);
   EXPECT_TRUE(got.forward.host_rewrite.append_x_forwarded_host);
-  EXPECT_EQ(got.forward.timeout, 1s);
+  EXPECT_EQ(got.forward.timeout, 0s);  // max_stream_duration has its place
   EXPECT_EQ(got.forward.idle_timeout, 0s);
   EXPECT_EQ(got.forward.max_stream_duration, 3s);
   EXPECT_EQ(got.forward.priority, 1);
