@@ -213,7 +213,10 @@ bool H2Codec::watch_payload(const char* data, uint32_t size) noexcept {
   using Type = H2Frame::Type;
   const bool padded =
       frame_.has(H2Frame::kPadded) && (frame_.is(Type::kData) || frame_.is(Type::kHeaders));
-  const uint32_t wanted = padded ? 1 : frame_.is(Type::kPriority) ? 5 : 0;
+  const uint32_t wanted = padded                           ? 1
+                          : frame_.is(Type::kPriority)     ? 5
+                          : frame_.is(Type::kWindowUpdate) ? 4
+                                                           : 0;
   if (num_watched_ >= wanted) return true;
   while (size != 0 && num_watched_ < wanted) {
     watched_[num_watched_++] = static_cast<uint8_t>(*data++);
@@ -224,6 +227,11 @@ bool H2Codec::watch_payload(const char* data, uint32_t size) noexcept {
     const bool empty = frame_.length <= uint32_t{watched_[0]} + 1;
     const H2Limits::Breach found = limits_.on_content(empty, frame_.has(H2Frame::kEndStream));
     if (found != H2Limits::Breach::kNone) breach(found);
+  } else if (frame_.is(Type::kWindowUpdate)) {
+    // For a stream that is open nghttp2 says so too; one that just ended should not change that.
+    if (H2Frame::read32(watched_) == 0) {
+      die(H2Error::kProtocol, "WINDOW_UPDATE: increment 0", false);
+    }
   } else if (H2Frame::read32(watched_) == static_cast<uint32_t>(frame_.stream_id)) {
     die(H2Error::kProtocol, "PRIORITY: a stream depends on itself", false);
   }
@@ -414,8 +422,8 @@ void H2Codec::destroyed(H2Stream& stream) noexcept {
 // ---- Ends.
 
 void H2Codec::announce_shutdown() noexcept {
-  if (!alive_ || shutting_down_) return;
-  shutting_down_ = true;
+  if (!alive_ || announced_) return;
+  announced_ = true;
   if (role_ == Role::kServer && nghttp2_submit_shutdown_notice(session_) != 0) {
     fatal(NGHTTP2_ERR_NOMEM);
   }
@@ -423,7 +431,7 @@ void H2Codec::announce_shutdown() noexcept {
 
 void H2Codec::finish_shutdown() noexcept {
   if (!alive_ || last_id_sent_) return;
-  shutting_down_ = last_id_sent_ = true;
+  announced_ = last_id_sent_ = true;
   if (nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                             nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                             nullptr, 0) != 0) {
@@ -482,7 +490,7 @@ uint32_t H2Codec::max_concurrent_streams() const noexcept {
 }
 
 bool H2Codec::can_open() const noexcept {
-  return alive_ && role_ == Role::kClient && !shutting_down_ &&
+  return alive_ && role_ == Role::kClient && !announced_ &&
          num_streams_ < max_concurrent_streams() &&
          nghttp2_session_check_request_allowed(session_) != 0;
 }

@@ -270,7 +270,8 @@ class H2Codec {
   bool can_open() const noexcept;
   bool peer_allows_connect() const noexcept;  // RFC 8441
   bool goaway_received() const noexcept { return goaway_received_; }
-  bool shutting_down() const noexcept { return shutting_down_; }
+  // finish_shutdown() was called: new streams are ignored.
+  bool shutting_down() const noexcept { return last_id_sent_; }
 
  private:
   friend struct H2Callbacks;  // nghttp2's, in h2_callbacks.cc
@@ -339,7 +340,7 @@ class H2Codec {
   Role role_;
   bool alive_ = true;
   bool goaway_received_ = false;
-  bool shutting_down_ = false;
+  bool announced_ = false;
   bool last_id_sent_ = false;  // GOAWAY with the true last id: no new streams
   const H2Options& options_;
   base::Slab& slab_;

@@ -224,7 +224,7 @@ TEST_F(H2End, GoawayInTwoSteps) {
   H2Message& one = client.request("GET", "/1", true);
   pump(client, server);
   server.codec->announce_shutdown();
-  EXPECT_TRUE(server.codec->shutting_down());
+  EXPECT_FALSE(server.codec->shutting_down());
   // What is under way in that round trip is still served.
   H2Message& two = client.request("GET", "/2", true);
   const std::string late = client.produce();
@@ -235,6 +235,7 @@ TEST_F(H2End, GoawayInTwoSteps) {
   server.receive(late);
   ASSERT_EQ(server.messages.size(), 2u);
   server.codec->finish_shutdown();
+  EXPECT_TRUE(server.codec->shutting_down());
   const std::string last = server.produce();
   EXPECT_EQ(answer_of(last).goaway_last_id, 3);
   EXPECT_EQ(answer_of(last).goaway, 0);
@@ -388,6 +389,7 @@ TEST_F(H2End, WhatThePeerClosedStaysClosed) {
     EXPECT_EQ(closed_by_itself(get(id)), H2Error::kStreamClosed);
     EXPECT_EQ(closed_by_itself(reset(id, 8)), H2Error::kNone);
     EXPECT_EQ(closed_by_itself(window_update(id, 1)), H2Error::kNone);
+    EXPECT_EQ(closed_by_itself(window_update(id, 0)), H2Error::kProtocol);
   }
   H2Peer fresh(Role::kServer);
   fresh.receive(hello() + settings_ack());
