@@ -148,7 +148,7 @@ struct H2Callbacks {
     if (codec.heads_queued_ != 0) --codec.heads_queued_;
     H2Stream* const stream = stream_of(session, frame->hd.stream_id);
     if (stream == nullptr) return;
-    stream->head_bytes_out_ += frame->hd.length + H2Frame::kHeaderBytes;
+    stream->head_waits_ = false;
     if (!ends_stream(frame)) return;
     stream->sent_end_ = true;
     codec.tell(stream, H2Stream::kSentEnd);

@@ -85,7 +85,7 @@ bool H2Codec::start() noexcept {
     fatal(NGHTTP2_ERR_NOMEM);
     return false;
   }
-  serialise(&ready_, std::numeric_limits<size_t>::max(), Until::kControl);
+  flush();
   return alive_;
 }
 
@@ -147,7 +147,9 @@ uint32_t H2Codec::take_header(const char* data, uint32_t size) noexcept {
     frame_ = H2Frame::read(header_);
     if (!check_header()) return 0;
     header_counted_ = true;
-    if (begins_request()) {
+    const bool begins = begins_request();
+    if (!alive_) return 0;
+    if (begins) {
       event_->kind = Event::Kind::kBegin;
       return 0;
     }
@@ -200,7 +202,9 @@ bool H2Codec::begins_request() noexcept {
     return false;
   }
   last_begun_ = frame_.stream_id;
-  return settled_ && !last_id_sent_ && frame_.length <= H2Frame::kMaxPayload &&
+  // For nghttp2 a stream is open until its reset was serialised.
+  if (resets_queued_ != 0) flush();
+  return alive_ && settled_ && !last_id_sent_ && frame_.length <= H2Frame::kMaxPayload &&
          num_streams_ < options_.max_concurrent_streams;
 }
 
@@ -209,7 +213,10 @@ bool H2Codec::watch_payload(const char* data, uint32_t size) noexcept {
   using Type = H2Frame::Type;
   const bool padded =
       frame_.has(H2Frame::kPadded) && (frame_.is(Type::kData) || frame_.is(Type::kHeaders));
-  const uint32_t wanted = padded ? 1 : frame_.is(Type::kPriority) ? 5 : 0;
+  const uint32_t wanted = padded                           ? 1
+                          : frame_.is(Type::kPriority)     ? 5
+                          : frame_.is(Type::kWindowUpdate) ? 4
+                                                           : 0;
   if (num_watched_ >= wanted) return true;
   while (size != 0 && num_watched_ < wanted) {
     watched_[num_watched_++] = static_cast<uint8_t>(*data++);
@@ -220,6 +227,11 @@ bool H2Codec::watch_payload(const char* data, uint32_t size) noexcept {
     const bool empty = frame_.length <= uint32_t{watched_[0]} + 1;
     const H2Limits::Breach found = limits_.on_content(empty, frame_.has(H2Frame::kEndStream));
     if (found != H2Limits::Breach::kNone) breach(found);
+  } else if (frame_.is(Type::kWindowUpdate)) {
+    // For a stream that is open nghttp2 says so too; one that just ended should not change that.
+    if (H2Frame::read32(watched_) == 0) {
+      die(H2Error::kProtocol, "WINDOW_UPDATE: increment 0", false);
+    }
   } else if (H2Frame::read32(watched_) == static_cast<uint32_t>(frame_.stream_id)) {
     die(H2Error::kProtocol, "PRIORITY: a stream depends on itself", false);
   }
@@ -245,7 +257,7 @@ void H2Codec::after_give(size_t queued_before) noexcept {
   const bool answered = left_ == 0 && !frame_.has(H2Frame::kAck) &&
                         (frame_.is(H2Frame::Type::kPing) || frame_.is(H2Frame::Type::kSettings));
   if (nghttp2_session_get_outbound_queue_size(session_) > queued_before + (answered ? 1 : 0)) {
-    serialise(&ready_, std::numeric_limits<size_t>::max(), Until::kControl);
+    flush();
   }
   if (breach_ != H2Limits::Breach::kNone) breach(breach_);
   if (!alive_) return;
@@ -373,7 +385,19 @@ H2Stream* H2Codec::take_news(uint8_t* news) noexcept {
   return stream;
 }
 
+// All but bodies, into what goes first with the next produce().
+void H2Codec::flush() noexcept {
+  serialise(&ready_, std::numeric_limits<size_t>::max(), Until::kControl);
+}
+
+// An answer that was given is sent, though its stream is given up in the same turn. (A request is
+// not: nghttp2 forgets it, and no harm is done.)
+void H2Codec::flush_head(const H2Stream& stream) noexcept {
+  if (alive_ && role_ == Role::kServer && stream.head_waits_) flush();
+}
+
 void H2Codec::reset(H2Stream& stream, H2Error code) noexcept {
+  flush_head(stream);
   if (stream.codec_ == this) {
     const bool known = pending_ != &stream;
     detach(&stream);
@@ -383,6 +407,7 @@ void H2Codec::reset(H2Stream& stream, H2Error code) noexcept {
                                     static_cast<uint32_t>(code)) != 0) {
         fatal(NGHTTP2_ERR_NOMEM);
       }
+      ++resets_queued_;
     }
   }
   stream.leave_news();
@@ -390,14 +415,15 @@ void H2Codec::reset(H2Stream& stream, H2Error code) noexcept {
 
 void H2Codec::destroyed(H2Stream& stream) noexcept {
   if (role_ == Role::kClient) return reset(stream, H2Error::kCancel);
+  flush_head(stream);
   reset(stream, stream.sent_end_ ? H2Error::kNone : H2Error::kInternal);
 }
 
 // ---- Ends.
 
 void H2Codec::announce_shutdown() noexcept {
-  if (!alive_ || shutting_down_) return;
-  shutting_down_ = true;
+  if (!alive_ || announced_) return;
+  announced_ = true;
   if (role_ == Role::kServer && nghttp2_submit_shutdown_notice(session_) != 0) {
     fatal(NGHTTP2_ERR_NOMEM);
   }
@@ -405,14 +431,13 @@ void H2Codec::announce_shutdown() noexcept {
 
 void H2Codec::finish_shutdown() noexcept {
   if (!alive_ || last_id_sent_) return;
-  shutting_down_ = last_id_sent_ = true;
+  announced_ = last_id_sent_ = true;
   if (nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                             nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                             nullptr, 0) != 0) {
     return fatal(NGHTTP2_ERR_NOMEM);
   }
-  // From here on nghttp2 ignores new streams, and so do we.
-  serialise(&ready_, std::numeric_limits<size_t>::max(), Until::kControl);
+  flush();  // from here on nghttp2 ignores new streams, and so do we
 }
 
 void H2Codec::fail(H2Error code, std::string_view detail) noexcept { die(code, detail, false); }
@@ -465,7 +490,7 @@ uint32_t H2Codec::max_concurrent_streams() const noexcept {
 }
 
 bool H2Codec::can_open() const noexcept {
-  return alive_ && role_ == Role::kClient && !shutting_down_ &&
+  return alive_ && role_ == Role::kClient && !announced_ &&
          num_streams_ < max_concurrent_streams() &&
          nghttp2_session_check_request_allowed(session_) != 0;
 }

@@ -95,7 +95,7 @@ class H2Stream {
   // The peer says that it did nothing with it (REFUSED_STREAM, id above GOAWAY's): RFC 9113 8.7.
   bool refused() const noexcept { return refused_; }
   uint64_t head_bytes_received() const noexcept { return head_bytes_in_; }  // decoded, without 32s
-  uint64_t head_bytes_sent() const noexcept { return head_bytes_out_; }     // on the wire
+  uint64_t head_bytes_sent() const noexcept { return head_bytes_out_; }     // when submitted, alike
   // Trailers of the peer, once an event said so.
   FieldList& trailers() noexcept { return trailers_in_; }
 
@@ -117,6 +117,7 @@ class H2Stream {
   bool end_queued_ = false;
   bool sent_end_ = false;
   bool deferred_ = false;  // nghttp2 waits for resume_data
+  bool head_waits_ = false;
   bool congested_ = false;
   // Receiving.
   bool received_end_ = false;
@@ -238,7 +239,8 @@ class H2Codec {
   void send_data(H2Stream& stream, base::View&& data) noexcept;
   // After it nothing more is sent on the stream.
   void send_end(H2Stream& stream, const FieldList* trailers) noexcept;
-  // RST_STREAM; the stream is detached at once and tells nothing more.
+  // RST_STREAM; the stream is detached at once and tells nothing more. A response's head that was
+  // submitted goes out before it, what waits of the body does not.
   void reset(H2Stream& stream, H2Error code) noexcept;
   // The two steps of a graceful end (RFC 9113 6.8): notice, then, a round trip later, the last id.
   void announce_shutdown() noexcept;
@@ -268,7 +270,8 @@ class H2Codec {
   bool can_open() const noexcept;
   bool peer_allows_connect() const noexcept;  // RFC 8441
   bool goaway_received() const noexcept { return goaway_received_; }
-  bool shutting_down() const noexcept { return shutting_down_; }
+  // finish_shutdown() was called: new streams are ignored.
+  bool shutting_down() const noexcept { return last_id_sent_; }
 
  private:
   friend struct H2Callbacks;  // nghttp2's, in h2_callbacks.cc
@@ -318,6 +321,8 @@ class H2Codec {
   void close(H2Stream* stream, H2Error error, bool by_peer) noexcept;
   void tell(H2Stream* stream, uint8_t news) noexcept;
   void destroyed(H2Stream& stream) noexcept;
+  void flush_head(const H2Stream& stream) noexcept;
+  void flush() noexcept;
   // Sending, h2_send.cc.
   bool submit(H2Stream& stream, const ResponseHead& head, Last last, base::Arena& arena) noexcept;
   bool submit_trailers(H2Stream& stream) noexcept;
@@ -335,7 +340,7 @@ class H2Codec {
   Role role_;
   bool alive_ = true;
   bool goaway_received_ = false;
-  bool shutting_down_ = false;
+  bool announced_ = false;
   bool last_id_sent_ = false;  // GOAWAY with the true last id: no new streams
   const H2Options& options_;
   base::Slab& slab_;
@@ -384,7 +389,8 @@ class H2Codec {
   base::Chain* sink_ = nullptr;
   size_t sink_most_ = 0;
   Until until_ = Until::kAll;
-  uint32_t heads_queued_ = 0;    // with nghttp2, as are the next
+  uint32_t heads_queued_ = 0;  // with nghttp2, as are the next
+  uint32_t resets_queued_ = 0;
   uint32_t updates_queued_ = 0;  // WINDOW_UPDATE
   uint32_t frames_ready_ = 0;
   uint32_t control_ready_ = 0;

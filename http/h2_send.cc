@@ -49,6 +49,7 @@ class Fields {
         value.size(),
         index ? kViews : kUnindexed,
     };
+    bytes_ += name.size() + value.size();
   }
   // A pseudo field of a head that anybody may have changed: the second validation.
   bool add_checked(std::string_view name, std::string_view value) noexcept {
@@ -80,12 +81,14 @@ class Fields {
 
   const nghttp2_nv* data() const noexcept { return at_; }
   size_t size() const noexcept { return size_; }
+  uint64_t bytes() const noexcept { return bytes_; }
 
  private:
   static constexpr size_t kInline = 64;
   nghttp2_nv inline_[kInline];
   nghttp2_nv* at_ = inline_;
   size_t size_ = 0;
+  uint64_t bytes_ = 0;
 };
 
 // Without it nghttp2 would send the bodies of a server one after the other, and whoever streams
@@ -147,6 +150,7 @@ bool H2Codec::send_request(H2Stream* stream, RequestHead* head, bool end, Respon
   }
   ++heads_queued_;
   limits_.opened_stream();
+  stream->head_bytes_out_ += fields.bytes();
   stream->id_ = id;
   stream->method_ = head->upgrade ? Method::kConnect : head->method;
   stream->end_queued_ = end;
@@ -192,6 +196,8 @@ bool H2Codec::submit(H2Stream& stream, const ResponseHead& head, Last last,
     return false;
   }
   ++heads_queued_;
+  stream.head_waits_ = true;
+  stream.head_bytes_out_ += fields.bytes();
   note_waiting();
   return true;
 }
@@ -249,6 +255,7 @@ bool H2Codec::submit_trailers(H2Stream& stream) noexcept {
   }
   if (nghttp2_submit_trailer(session_, stream.id_, fields.data(), fields.size()) != 0) return false;
   ++heads_queued_;
+  stream.head_bytes_out_ += fields.bytes();
   return true;
 }
 
@@ -297,6 +304,7 @@ void H2Codec::serialise(base::Chain* out, size_t most, Until until) noexcept {
     if (whole && out->bytes() >= most) break;
   }
   sink_ = nullptr;
+  resets_queued_ = 0;
   if (breach_ != H2Limits::Breach::kNone) breach(breach_);
   if (alive_ && failure_.code != H2Error::kNone) bury();
 }

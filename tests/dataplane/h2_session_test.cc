@@ -87,19 +87,6 @@ TEST(H2Session, MalformedRequestResetsOnlyItsStream) {
   }
 }
 
-TEST(H2Session, MaxConnectionDurationDrains) {
-  EchoOrigin origin;
-  auto config = pair_config(Http::k1, origin.port());
-  config.http.max_connection_duration = milliseconds(50);
-  config.http.drain_timeout = milliseconds(20);
-  TestProxy proxy(std::move(config));
-  H2Peer client(Socket::connect(proxy.port()), H2Peer::Role::kClient);
-  ASSERT_TRUE(client.run_until_ended(client.get("/")));
-  EXPECT_TRUE(client.run_until_closed());
-  EXPECT_EQ(client.goaways().size(), 2u);
-  EXPECT_EQ(proxy.stat("http.in.downstream_cx_max_duration_reached"), 1u);
-}
-
 TEST(H2Session, IdleTimeoutSaysGoaway) {
   EchoOrigin origin;
   auto config = pair_config(Http::k1, origin.port());
@@ -111,18 +98,6 @@ TEST(H2Session, IdleTimeoutSaysGoaway) {
   ASSERT_EQ(client.goaways().size(), 1u);
   EXPECT_EQ(client.goaways()[0].code, uint32_t{NGHTTP2_NO_ERROR});
   EXPECT_EQ(proxy.stat("http.in.downstream_cx_idle_timeout"), 1u);
-}
-
-TEST(H2Session, HeadThatNeverEndsTimesOut) {
-  EchoOrigin origin;
-  auto config = pair_config(Http::k1, origin.port());
-  config.http.request_headers_timeout = milliseconds(1000);
-  TestProxy proxy(std::move(config));
-  H2Peer client(Socket::connect(proxy.port()), H2Peer::Role::kClient);
-  client.raw(h2_frame(NGHTTP2_HEADERS, 1, 1, h2_block(kRequest)));  // no END_HEADERS
-  EXPECT_TRUE(client.run_until_closed());
-  EXPECT_EQ(proxy.stat("http.in.downstream_rq_header_timeout"), 1u);
-  EXPECT_EQ(proxy.stat("http.in.downstream_rq_active"), 0u);
 }
 
 // 20 responses of 1 MiB for a client that opens no window: what waits is bounded by the marks, and

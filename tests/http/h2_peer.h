@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/arena.h"
@@ -14,6 +15,8 @@
 #include "http/h2_codec.h"
 
 namespace sluice::http::test {
+
+using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;
 
 // One message exchange as one side of an H2Peer saw it.
 struct H2Message {
@@ -84,7 +87,7 @@ class H2Peer {
   }
 
   H2Message& request(std::string_view method, std::string_view path, bool end,
-                     std::vector<std::pair<std::string_view, std::string_view>> fields = {}) {
+                     const Pairs& fields = {}) {
     H2Message& m = add();
     m.request.fields.bind(&m.arena);
     m.request.method_text = method;
@@ -97,8 +100,7 @@ class H2Peer {
     return m;
   }
   // A response with a head of its own, so that m.request stays what came in.
-  bool respond(H2Message& m, uint16_t status, bool end,
-               std::vector<std::pair<std::string_view, std::string_view>> fields = {}) {
+  bool respond(H2Message& m, uint16_t status, bool end, const Pairs& fields = {}) {
     m.response = ResponseHead();
     m.response.status = status;
     m.response.fields.bind(&m.arena);
@@ -110,8 +112,7 @@ class H2Peer {
     m.sent.push_back(std::make_unique<std::string>(std::move(text)));
     codec->send_data(m.stream, base::View(std::string_view(*m.sent.back())));
   }
-  void send_trailers(H2Message& m,
-                     std::vector<std::pair<std::string_view, std::string_view>> fields) {
+  void send_trailers(H2Message& m, const Pairs& fields) {
     auto* list = m.arena.make<FieldList>(&m.arena);
     for (const auto& [name, value] : fields) list->add(name, value);
     codec->send_end(m.stream, list);
