@@ -51,7 +51,7 @@ class ClusterState {
   using HostT = Host<User>;
   using Connection = H1Connection<User>;
   using H2 = H2Connection<User>;
-  // What an endpoint is taken to allow before its SETTINGS came (RFC 9113 6.5.2: no less).
+  // What a connection is expected to take where the endpoint said nothing yet, or allows more.
   static constexpr uint32_t kAssumedStreams = 100;
   // More choices than this change nothing that can be measured, and a pick must stay cheap whatever
   // choice_count the control plane sends.
@@ -176,7 +176,14 @@ class ClusterState {
   void on_connect_failed(H2& c, base::Reason reason) noexcept;
   void on_closed(H2& c) noexcept;
   void on_goaway(H2& c) noexcept;
-  void on_more_streams(H2& c) noexcept { serve(c); }
+  void on_more_streams(H2& c) noexcept {
+    settle(c);
+    serve(c);
+  }
+  // Its SETTINGS came, or never will.
+  static void settle(H2& c) noexcept {
+    if (!std::exchange(c.settled_, true)) --c.host().num_h2_connecting;
+  }
   void on_no_more_streams(H2& c) noexcept { set_ready(c, false); }
   void on_call_over(H2& c) noexcept;
   base::H2Cells& h2_cells() noexcept { return *h2_cells_; }
@@ -190,6 +197,14 @@ class ClusterState {
   template <class C>
   bool begin_connection(HostT& host, C* c, base::Credit credit);
   void open_for_pending(HostT& host);
+  // More wait than the connections that are being opened will take. An endpoint that allows no
+  // stream at all gets no second connection.
+  static bool needs_h2_connection(const HostT& host) noexcept {
+    if (host.num_h2_pending == 0) return false;
+    if (host.h2_stream_limit == 0 && host.num_connections > 0) return false;
+    const uint64_t each = std::clamp(host.h2_stream_limit, 1U, kAssumedStreams);
+    return host.num_h2_connecting * each < host.num_h2_pending;
+  }
   void serve(Connection& c) noexcept;
   void serve(H2& c) noexcept;
   void set_ready(H2& c, bool ready) noexcept;
@@ -369,7 +384,7 @@ base::Reason ClusterState<User>::acquire_h2(HostT& host, User* user, uint8_t pri
   user->set_pending_credit(std::move(pending));
   host.h2_pending.push_back(*user);
   ++host.num_h2_pending;
-  if (uint64_t{host.num_h2_connecting} * kAssumedStreams < host.num_h2_pending) {
+  if (needs_h2_connection(host)) {
     if (!open_h2_connection(host, priority) && host.num_connections == 0) {
       forget(host, user, true);
       return base::Reason::kUpstreamConnectFailed;
@@ -410,7 +425,6 @@ bool ClusterState<User>::open_h2_connection(HostT& host, uint8_t priority) {
   host.h2_others.push_back(*c);
   cells_->upstream_cx_http2_total.add();
   if (begin_connection(host, c, std::move(credit))) return true;
-  --host.num_h2_connecting;
   c->phase_ = H2::Phase::kOpen;
   opening_ = true;
   c->close();
@@ -486,8 +500,7 @@ void ClusterState<User>::serve(H2& c) noexcept {
 // More wait than those that connect or are open will take.
 template <class User>
 void ClusterState<User>::open_for_pending(HostT& host) {
-  if (opening_ || host.removed) return;
-  if (uint64_t{host.num_h2_connecting} * kAssumedStreams >= host.num_h2_pending) return;
+  if (opening_ || host.removed || !needs_h2_connection(host)) return;
   if (open_h2_connection(host, 0) || host.num_connections != 0) return;
   fail_pending(host, host.h2_pending, host.num_h2_pending, base::Reason::kUpstreamConnectFailed,
                {base::Fault::Kind::kOther, base::Fault::Side::kBackend, true}, 0);
@@ -503,7 +516,6 @@ void ClusterState<User>::set_ready(H2& c, bool ready) noexcept {
 template <class User>
 void ClusterState<User>::on_connected(H2& c) noexcept {
   HostT& host = c.host();
-  --host.num_h2_connecting;
   cells_->upstream_cx_connect_ms.add(
       static_cast<uint64_t>(parts_.loop.now() - c.connect_started()));
   if (host.removed && host.num_h2_pending == 0) return c.close();
@@ -513,7 +525,7 @@ void ClusterState<User>::on_connected(H2& c) noexcept {
 template <class User>
 void ClusterState<User>::on_connect_failed(H2& c, base::Reason reason) noexcept {
   HostT& host = c.host();
-  --host.num_h2_connecting;
+  settle(c);
   count_failed_connect(reason);
   const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
   const int error = c.stream().error();
@@ -545,7 +557,7 @@ void ClusterState<User>::on_call_over(H2& c) noexcept {
 template <class User>
 void ClusterState<User>::on_closed(H2& c) noexcept {
   HostT& host = c.host();
-  if (c.phase_ == H2::Phase::kConnecting) --host.num_h2_connecting;
+  settle(c);
   c.credit_.reset();
   c.unlink();
   cells_->upstream_cx_active.sub();

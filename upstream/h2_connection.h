@@ -90,7 +90,9 @@ class H2Connection : public net::Deferred, public net::Link {
   bool connect(base::Credit credit) noexcept;
   // It takes one more stream now.
   bool can_open() const noexcept {
-    return phase_ == Phase::kOpen && !draining_ && codec_.can_open();
+    if (phase_ != Phase::kOpen || draining_ || !codec_.can_open()) return false;
+    return settled_ ||
+           num_calls_ < (host_.h2_stream_limit == HostT::kUnknownLimit ? 1 : host_.h2_stream_limit);
   }
 
   // ---- For the user.
@@ -158,6 +160,7 @@ class H2Connection : public net::Deferred, public net::Link {
   Phase phase_ = Phase::kConnecting;
   bool draining_ = false;
   bool closed_ = false;
+  bool settled_ = false;  // the endpoint's SETTINGS came
   bool in_read_ = false;
   bool wants_room_ = false;
   bool large_reads_ = false;
@@ -322,6 +325,7 @@ void H2Connection<User>::handle(Event& event) noexcept {
       host_.cluster->on_goaway(*this);
       return;
     case Kind::kSettings:
+      host_.h2_stream_limit = std::min(codec_.max_concurrent_streams(), HostT::kUnknownLimit - 1);
       host_.cluster->on_more_streams(*this);
       return;
     case Kind::kPong:

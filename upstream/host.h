@@ -60,7 +60,11 @@ struct Host {
   net::List h2_others;
   net::List h2_pending;
   uint32_t num_h2_pending = 0;
-  uint32_t num_h2_connecting = 0;
+  // Streams that the endpoint allowed on the last connection that said so (RFC 9113 6.5.2); until
+  // a connection's own SETTINGS come it is held to that, or to one.
+  static constexpr uint32_t kUnknownLimit = UINT32_MAX;
+  uint32_t h2_stream_limit = kUnknownLimit;
+  uint32_t num_h2_connecting = 0;  // or open, but their SETTINGS have not come
 };
 
 }  // namespace sluice::upstream

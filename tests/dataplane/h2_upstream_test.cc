@@ -25,6 +25,12 @@ HttpMessage post_without_body() {
   return request;
 }
 
+H2Peer::Options allows(uint32_t streams) {
+  H2Peer::Options options;
+  options.settings = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams}};
+  return options;
+}
+
 TEST(H2Upstream, RefusedStreamIsSentAgain) {
   std::atomic<int> refused{0};
   ScriptedOrigin origin([&](Socket& socket, int) {
@@ -39,6 +45,33 @@ TEST(H2Upstream, RefusedStreamIsSentAgain) {
   EXPECT_EQ(reply.status, 200);
   EXPECT_EQ(*reply.body, "ok");
   EXPECT_EQ(proxy.stat("cluster.c.upstream_rq_retry"), 1u);
+}
+
+TEST(H2Upstream, ConcurrencyOfTheEndpointIsKept) {
+  for (const uint32_t limit : {1u, 2u}) {
+    SCOPED_TRACE(limit);
+    std::atomic<uint32_t> most{0};
+    ScriptedOrigin origin([&](Socket& socket, int) {
+      H2Peer peer(std::move(socket), H2Peer::Role::kServer, allows(limit));
+      peer.serve([&](int32_t id) {
+        uint32_t open = 0;
+        for (auto& [other, s] : peer.streams()) open += s.head_done && !s.closed;
+        most = std::max(most.load(), open);
+        answer(peer, id);
+      });
+    });
+    TestProxy proxy(pair_config(Http::k2, origin.port()));
+    H2Peer client(Socket::connect(proxy.port()), H2Peer::Role::kClient);
+    std::vector<int32_t> ids;
+    for (int i = 0; i < 20; ++i) ids.push_back(client.get("/"));
+    for (const int32_t id : ids) {
+      ASSERT_TRUE(client.run_until_ended(id));
+      EXPECT_EQ(client.stream(id).body, "ok");
+    }
+    EXPECT_LE(most.load(), limit);
+    EXPECT_EQ(proxy.stat("cluster.c.upstream_rq_active"), 0u);
+    EXPECT_EQ(proxy.stat("cluster.c.upstream_rq_pending_active"), 0u);
+  }
 }
 
 TEST(H2Upstream, StreamsAboveTheLastIdOfGoawayGoElsewhere) {
