@@ -525,8 +525,8 @@ void TypeState::answer(std::string error, base::MonoNs at) {
 }
 
 std::string TypeState::take_answer() {
-  answer_ = false;
-  return std::exchange(answer_error_, {});
+  std::string error = std::exchange(answer_error_, {});
+  return std::exchange(answer_, false) ? error : std::string();
 }
 
 bool TypeState::request_due(base::MonoNs now) const noexcept {

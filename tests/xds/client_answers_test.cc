@@ -179,6 +179,18 @@ TEST_F(XdsClient, Rule49ADelayedNackDoesNotHoldBackAChangeOfNames) {
   EXPECT_THAT(names_of(nack), ElementsAre("a", "b"));
 }
 
+TEST_F(XdsClient, Rule49ADelayedNackDiesWithItsStream) {
+  start().subscribe_all(kC);
+  next();
+  sink.bad["a"] = "wrong";
+  send(kC, "1", "n1", {resource(kC, "a")});
+  next();
+  send(kC, "1", "n2", {resource(kC, "a")});
+  transport.close();
+  main.advance(kSec);
+  expect_ack(next(), kC, "", "");
+}
+
 TEST_F(XdsClient, Rule49ADelayedNackDoesNotHoldBackTheNextResponse) {
   start().subscribe_all(kC);
   next();

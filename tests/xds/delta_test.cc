@@ -224,6 +224,17 @@ TEST_F(XdsDelta, Rule49TheSameRejectedResponseIsAnsweredMoreSlowly) {
   EXPECT_EQ(sink.updates.size(), 1u);
 }
 
+TEST_F(XdsDelta, Rule49ADelayedNackDiesWithItsStream) {
+  start().subscribe_all(kC);
+  next();
+  sink.bad["a"] = "wrong";
+  send(kC, "n1", {delta_resource(kC, "a", "1")});
+  next();
+  send(kC, "n2", {delta_resource(kC, "a", "1")});
+  reconnect();
+  expect_names(next(), kC, {});
+}
+
 // --- Names.
 
 TEST_F(XdsDelta, Rule60WildcardIsTheEmptyFirstRequest) {
