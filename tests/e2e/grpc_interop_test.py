@@ -97,7 +97,7 @@ def empty_stream(client, _):
 def timeout_on_sleeping_server(client, server):
     before = server.cancelled
     fails(lambda: client.sleep(b"", timeout=0.3), CODE.DEADLINE_EXCEEDED)
-    until("the server learns of it", lambda: server.cancelled == before + 1)
+    until("the server learns of it", lambda: server.cancelled >= before + 1)
     talk = grpc_peers.Talk(client, timeout=0.3)
     talk.say(ask(10))
     assert len(talk.hear()) == 10
@@ -112,7 +112,7 @@ def cancel_after_begin(client, server):
     until("it began", lambda: server.begun == begun + 1)
     call.cancel()
     assert call.code() == CODE.CANCELLED
-    until("the server learns of it", lambda: server.cancelled == before + 1)
+    until("the server learns of it", lambda: server.cancelled >= before + 1)
 
 
 @case
@@ -124,7 +124,7 @@ def cancel_after_first_response(client, server):
     talk.call.cancel()
     fails(talk.hear, CODE.CANCELLED)
     talk.say(None)
-    until("the server learns of it", lambda: server.cancelled == before + 1)
+    until("the server learns of it", lambda: server.cancelled >= before + 1)
 
 
 @case
