@@ -72,7 +72,8 @@ struct ClusterSite {
       }
       cluster.stats = stats.scope<base::ClusterCells>("cluster.c.");
       entry_.cluster = std::make_shared<Cluster>(cluster);
-      state_ = std::make_unique<State>(WorkerParts{loop, blocks, leases, random, slab}, entry_.cluster);
+      state_ =
+          std::make_unique<State>(WorkerParts{loop, blocks, leases, random, slab}, entry_.cluster);
     }
     return *state_;
   }
