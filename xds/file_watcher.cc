@@ -30,7 +30,7 @@ FileWatcher::FileWatcher(Executor& executor) : executor_(executor) {}
 FileWatcher::~FileWatcher() {
   if (thread_.joinable()) {
     const uint64_t one = 1;
-    static_cast<void>(write(stop_, &one, sizeof(one)));
+    [[maybe_unused]] const ssize_t n = write(stop_, &one, sizeof(one));
     thread_.join();
   }
   if (inotify_ >= 0) close(inotify_);
