@@ -74,7 +74,7 @@ void H2Session::on_stream(uint8_t events) noexcept {
 
 void H2Session::on_fill() noexcept {
   if (stream_.buffered() >= kMostUnsent) return;
-  codec_.produce(&stream_.out(), kMostUnsent - stream_.buffered());
+  codec_.produce(&stream_.out(), kMostUnsent);
 }
 
 void H2Session::on_written() noexcept {

@@ -90,7 +90,8 @@ class H2Connection : public net::Deferred, public net::Link {
   bool connect(base::Credit credit) noexcept;
   // It takes one more stream now.
   bool can_open() const noexcept {
-    if (phase_ != Phase::kOpen || draining_ || !codec_.can_open()) return false;
+    if (phase_ != Phase::kOpen || draining_ || stream_.peer_closed()) return false;
+    if (!codec_.can_open()) return false;
     return settled_ ||
            num_calls_ < (host_.h2_stream_limit == HostT::kUnknownLimit ? 1 : host_.h2_stream_limit);
   }
@@ -130,7 +131,7 @@ class H2Connection : public net::Deferred, public net::Link {
   void on_fill() noexcept {
     constexpr size_t kMostUnsent = 256 * 1024;
     if (phase_ != Phase::kOpen || stream_.buffered() >= kMostUnsent) return;
-    codec_.produce(&stream_.out(), kMostUnsent - stream_.buffered());
+    codec_.produce(&stream_.out(), kMostUnsent);
   }
   void on_written() noexcept;
   void on_again() noexcept { read(); }
