@@ -92,9 +92,11 @@ def ends_streams(site, load):
     until("the change is in effect", site.in_effect)
 
 
-def all_answered(mock, kind):
+def last_is_answered(mock, kind):
+    """The last response, and so all before it: mock-cp remembers a thousand that wait, so that
+    counts of answers need not be those of responses."""
     record = mock.type_record(kind)
-    return record["acks"] + record["nacks"] == record["pushes"]
+    return record["pushed"] in (record["acked"], record["nacked"])
 
 
 def met(mock, fault):
@@ -118,7 +120,7 @@ def lies(site, load, fault, kinds=KINDS, seconds=0.0):
         since = time.monotonic()
         site.mock.honest()
         if seconds:  # what is under way still has to be read and answered
-            until(f"{kind}: {fault} is answered", lambda k=kind: all_answered(site.mock, k),
+            until(f"{kind}: {fault} is answered", lambda k=kind: last_is_answered(site.mock, k),
                   60)
             since = time.monotonic()
         site.change()
@@ -142,6 +144,9 @@ LIES = (
     ("action=empty", {"kinds": ("EDS", "RDS")}),
     ("action=oversize", {"kinds": ("EDS", "LDS")}),
 )
+# Endless responses with other resources each. Incremental ones stay beside each other, and nothing
+# bounds yet how many clusters and listeners a control plane may make: only named types there.
+ENDLESS = {"GRPC": KINDS, "DELTA_GRPC": ("EDS", "RDS")}
 
 
 def test_lies(api_type):
@@ -154,12 +159,14 @@ def test_lies(api_type):
             for fault, arguments in LIES:
                 took = lies(site, load, fault, **arguments)
                 print(f"{fault}: back after {took:.2f} s, {site.memory():.0f} MiB", flush=True)
+            took = lies(site, load, "action=endless&resources=100", ENDLESS[api_type], seconds=0.3)
+            print(f"endless: back after {took:.2f} s, {site.memory():.0f} MiB", flush=True)
             for _ in range(4):
                 lies(site, load, "action=oversize", kinds=("EDS", "LDS"))
         load.check()
         most = control.memory_mib(site.proxy, "VmHWM")
         assert most < before + MOST_MIB, (before, most)
-        assert site.memory() < before + MOST_MIB, (before, site.memory())
+        assert site.memory() < before + MOST_MIB / 2, (before, site.memory())
         assert site.proxy.end() == 0
         print(f"{load.total()} requests, 0 failed; {before:.0f} MiB before, {most:.0f} MiB at most")
 
