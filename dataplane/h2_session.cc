@@ -14,7 +14,6 @@ using Event = http::H2Codec::Event;
 
 namespace {
 
-constexpr uint32_t kLeastRoom = 512;
 // What may wait in the stream beside what the codec keeps back.
 constexpr size_t kMostUnsent = 256 * 1024;
 
@@ -39,7 +38,8 @@ H2Session::H2Session(Worker& worker, WorkerListener& listener, const base::Addre
           Kind::kHttp2, [](Deferred* self) noexcept { delete static_cast<H2Session*>(self); },
           worker, listener, peer, id),
       codec_(H2Codec::Role::kServer, config_->h2, worker.slab(), worker.blocks(),
-             worker.h2_cells()) {
+             worker.h2_cells()),
+      reader_(*this, stream_, codec_, worker.loop(), worker.blocks()) {
   stream_.set_owner<&H2Session::on_stream>(this);
   stream_.set_filler<&H2Session::on_fill, H2Session>();
 }
@@ -49,15 +49,13 @@ H2Session::~H2Session() = default;
 bool H2Session::start(int fd, base::BlockRef block, uint32_t at) noexcept {
   if (!attach(fd)) return false;
   count_codec();
-  block_ = std::move(block);
-  at_ = at;
   since_ = accepted_at_;
   if (!codec_.start()) {
     stream_.close_now();
     return false;
   }
   stream_.mark_dirty();
-  if (unread() > 0) worker_.loop().again(again_);
+  reader_.start(std::move(block), at);
   arm();
   return true;
 }
@@ -69,7 +67,7 @@ void H2Session::on_stream(uint8_t events) noexcept {
   if (events & net::kBroken) return close(base::Reason::kDownstreamGone);
   if (events & net::kWritten) on_written();
   if (closed_) return;
-  if (events & (net::kReadable | net::kPeerClosed)) read();
+  if (events & (net::kReadable | net::kPeerClosed)) reader_.read();
 }
 
 void H2Session::on_fill() noexcept {
@@ -82,92 +80,12 @@ void H2Session::on_written() noexcept {
   close_if_finished();
   if (closed_) return;
   if (codec_.wants_output() && stream_.buffered() == 0) stream_.mark_dirty();
-  if (wants_room_ && codec_.wants_input()) {
-    wants_room_ = false;
-    worker_.loop().again(again_);
-  }
+  reader_.go_on();
 }
 
 // ---- Receiving.
 
-bool H2Session::make_room() noexcept {
-  if (block_) {
-    if (unread() == 0 && block_->sole_owner()) {
-      block_->clear();
-      at_ = 0;
-    }
-    if (block_->room() >= kLeastRoom) return true;
-  }
-  // Everything that was received is taken: frames are fed in parts.
-  base::BlockPool& pool = worker_.blocks();
-  block_ = base::BlockRef::adopt(large_reads_ ? pool.get_large() : pool.get_small());
-  at_ = 0;
-  return true;
-}
-
-void H2Session::read() noexcept {
-  if (in_read_ || closed_) return;
-  in_read_ = true;
-  int frames = kFramesPerTurn;
-  bool more = true;
-  for (int i = 0; more && i < kReadsPerTurn; ++i) {
-    if (unread() > 0) {
-      if (!process(&frames)) break;
-    }
-    if (!stream_.readable()) {
-      more = false;
-      break;
-    }
-    make_room();
-    const uint32_t room = block_->room();
-    const net::Stream::Read r = stream_.read_some(*block_.get());
-    if (r.bytes > 0) {
-      large_reads_ = r.bytes == room;
-      if (!process(&frames)) break;
-    } else if (r.fault || r.eof) {
-      in_read_ = false;
-      return close(base::Reason::kDownstreamGone);
-    }
-    if (r.drained) more = false;
-  }
-  in_read_ = false;
-  if (closed_) return;
-  if (unread() == 0 && !more) block_.reset(), at_ = 0;
-  if (codec_.wants_output()) stream_.mark_dirty();
-  close_if_finished();
-  if (closed_ || wants_room_ || closing_) return;
-  if (unread() > 0) {
-    worker_.loop().again(again_);
-  } else if (more) {
-    stream_.read_again();
-  }
-}
-
-bool H2Session::process(int* frames) noexcept {
-  const base::MonoNs now = worker_.loop().now();
-  while (unread() > 0) {
-    if (closing_) {  // what comes behind the end of the connection is of no interest
-      at_ = block_->filled();
-      return true;
-    }
-    if (!codec_.wants_input()) {
-      wants_room_ = true;
-      stream_.mark_dirty();
-      return false;
-    }
-    if (--*frames < 0) return false;
-    Event event = codec_.feed(block_->data() + at_, static_cast<uint32_t>(unread()), block_, now);
-    at_ += event.consumed;
-    if (event.kind != Event::Kind::kNone) handle(event);
-    if (closed_) return false;
-    take_news();
-    if (closed_) return false;
-  }
-  return true;
-}
-
-void H2Session::handle(const Event& given) noexcept {
-  auto& event = const_cast<Event&>(given);
+void H2Session::on_event(Event& event) noexcept {
   H2Request* request =
       event.stream == nullptr ? nullptr : static_cast<H2Request*>(event.stream->owner());
   switch (event.kind) {
@@ -181,8 +99,7 @@ void H2Session::handle(const Event& given) noexcept {
       return request->exchange_.on_request_end(&request->stream_.trailers());
     case Event::Kind::kFailed:
       cells().downstream_cx_protocol_error.add();
-      closing_ = true;
-      since_ = worker_.loop().now();
+      begin_to_close();
       fail_all(base::Reason::kDownstreamProtocolError);
       return arm();
     case Event::Kind::kGoaway:
@@ -302,11 +219,17 @@ void H2Session::fail_all(base::Reason reason) noexcept {
   }
 }
 
+// What comes behind the end of the connection is of no interest.
+void H2Session::begin_to_close() noexcept {
+  closing_ = true;
+  since_ = worker_.loop().now();
+  reader_.stop();
+}
+
 // We end the connection: GOAWAY says why, and no stream survives.
 void H2Session::give_up(H2Error code, std::string_view detail, base::Reason reason) noexcept {
   codec_.fail(code, detail);
-  closing_ = true;
-  since_ = worker_.loop().now();
+  begin_to_close();
   stream_.mark_dirty();
   fail_all(reason);
 }
@@ -347,8 +270,7 @@ void H2Session::close_if_finished() noexcept {
 
 void H2Session::end() noexcept {
   timer_.cancel();
-  again_.unlink();
-  block_.reset();
+  reader_.stop();
   leave();
 }
 

@@ -9,6 +9,7 @@
 #include "http/h2_codec.h"
 #include "net/loop.h"
 #include "net/timer.h"
+#include "upstream/h2_reader.h"
 
 namespace sluice::dataplane {
 
@@ -42,16 +43,12 @@ class H2Request : public net::Link {
 // per turn, right before the stream's gathered write.
 //
 // Worker-local. Idle it holds neither a block nor an exchange; nghttp2's state stays (docs/
-// hot_path.md). At most kFramesPerTurn frames are taken per turn, so that a connection that always
-// has work keeps no other waiting. While what waits to be sent is at its limit nothing is read.
+// hot_path.md). How much is taken in a turn: upstream/h2_reader.h.
 // One bad stream ends alone; what ends the connection is told to the client by GOAWAY and counted.
 // Deadlines: of the connection for its first head and when it is idle, of each exchange by its own
 // timer. draining(): GOAWAY in two steps (RFC 9113 6.8), drain_timeout apart.
 class H2Session : public HttpSession {
  public:
-  static constexpr int kFramesPerTurn = 256;
-  static constexpr int kReadsPerTurn = 4;
-
   H2Session(Worker& worker, WorkerListener& listener, const base::Address& peer, uint64_t id);
   ~H2Session();
 
@@ -76,13 +73,14 @@ class H2Session : public HttpSession {
   void on_stream(uint8_t events) noexcept;
   void on_fill() noexcept;
   void on_written() noexcept;
-  void on_again() noexcept { read(); }
   void on_timer() noexcept;
-  void read() noexcept;
-  bool make_room() noexcept;
-  // False: no more of what was received can be taken now.
-  bool process(int* frames) noexcept;
-  void handle(const http::H2Codec::Event& event) noexcept;
+  // From the reader.
+  friend class upstream::H2Reader<H2Session>;
+  void on_event(http::H2Codec::Event& event) noexcept;
+  void on_end(const net::Stream::Read&) noexcept { close(base::Reason::kDownstreamGone); }
+  void on_read() noexcept { close_if_finished(); }
+
+  void begin_to_close() noexcept;
   void begin_request() noexcept;
   void take_head(H2Request& request, const http::H2Codec::Event& event) noexcept;
   void take_data(H2Request& request, http::H2Codec::Event& event) noexcept;
@@ -95,24 +93,18 @@ class H2Session : public HttpSession {
   void end() noexcept;
   base::MonoNs deadline() const noexcept;
   void arm() noexcept;
-  size_t unread() const noexcept { return block_ ? block_->filled() - at_ : 0; }
 
   http::H2Codec codec_;
-  base::BlockRef block_;
-  uint32_t at_ = 0;
+  upstream::H2Reader<H2Session> reader_;
   bool closed_ = false;
-  bool closing_ = false;      // flush, then close
-  bool wants_room_ = false;   // stopped reading: what waits to be sent is at its limit
-  bool large_reads_ = false;  // bodies come in
+  bool closing_ = false;  // flush, then close
   bool head_pending_ = false;
-  bool in_read_ = false;
   uint32_t num_open_ = 0;
   H2Request* current_ = nullptr;  // being handled; null when it ended meanwhile
   net::List requests_;
   base::MonoNs since_ = 0;  // idle, or the pending head's first byte
   base::MonoNs goaway_at_ = 0;
   net::Timer timer_ = net::Timer::of<&H2Session::on_timer>(this);
-  net::Call again_ = net::Call::of<&H2Session::on_again>(this);
 };
 
 }  // namespace sluice::dataplane

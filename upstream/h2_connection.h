@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "net/stream.h"
 #include "net/timer.h"
+#include "upstream/h2_reader.h"
 #include "upstream/host.h"
 
 namespace sluice::upstream {
@@ -66,16 +67,14 @@ class H2Connection : public net::Deferred, public net::Link {
   using HostT = Host<User>;
   using Call = H2Call<User>;
   static constexpr int kMaxInterim = 16;
-  static constexpr int kReadsPerTurn = 4;
-  static constexpr int kFramesPerTurn = 256;
 
   H2Connection(HostT& host, net::Loop& loop, base::BlockPool& blocks, base::Slab& slab,
                base::H2Cells& cells) noexcept
       : Deferred([](Deferred* self) noexcept { delete static_cast<H2Connection*>(self); }),
         host_(host),
         loop_(loop),
-        blocks_(blocks),
-        codec_(http::H2Codec::Role::kClient, host.transport->h2_options, slab, blocks, cells) {
+        codec_(http::H2Codec::Role::kClient, host.transport->h2_options, slab, blocks, cells),
+        reader_(*this, stream_, codec_, loop, blocks) {
     stream_.template set_owner<&H2Connection::on_stream>(this);
     stream_.template set_filler<&H2Connection::on_fill, H2Connection>();
   }
@@ -134,14 +133,17 @@ class H2Connection : public net::Deferred, public net::Link {
     codec_.produce(&stream_.out(), kMostUnsent);
   }
   void on_written() noexcept;
-  void on_again() noexcept { read(); }
   void on_timer() noexcept;
   void arm() noexcept;
   base::MonoNs deadline() const noexcept;
-  void read() noexcept;
-  void make_room() noexcept;
-  bool process(int* frames) noexcept;
-  void handle(Event& event) noexcept;
+  // From the reader.
+  friend class H2Reader<H2Connection>;
+  void on_event(Event& event) noexcept;
+  void on_end(const net::Stream::Read& r) noexcept;
+  void on_read() noexcept {
+    heard_at_ = loop_.now();
+    if (draining_ && num_calls_ == 0) close();
+  }
   void take_head(Call& call, const Event& event) noexcept;
   void take_interim(Call& call) noexcept;
   void take_data(Call& call, Event& event) noexcept;
@@ -149,23 +151,17 @@ class H2Connection : public net::Deferred, public net::Link {
   void finish(Call& call, http::FieldList* trailers) noexcept;
   void break_call(Call& call) noexcept;
   void fail_all(base::Reason reason, base::Fault fault, int error) noexcept;
-  size_t unread() const noexcept { return block_ ? block_->filled() - at_ : 0; }
 
   net::Stream stream_;
   HostT& host_;
   net::Loop& loop_;
-  base::BlockPool& blocks_;
   http::H2Codec codec_;
-  base::BlockRef block_;
-  uint32_t at_ = 0;
+  H2Reader<H2Connection> reader_;
   Phase phase_ = Phase::kConnecting;
   bool draining_ = false;
   bool closed_ = false;
   bool settled_ = false;  // the endpoint's SETTINGS came
-  bool in_read_ = false;
-  bool wants_room_ = false;
-  bool large_reads_ = false;
-  bool ready_ = false;  // stands in its host's list of those that take streams
+  bool ready_ = false;    // stands in its host's list of those that take streams
   uint32_t num_calls_ = 0;
   uint64_t num_requests_ = 0;
   Call* current_ = nullptr;  // being handled; null when it ended meanwhile
@@ -176,7 +172,6 @@ class H2Connection : public net::Deferred, public net::Link {
   base::MonoNs heard_at_ = 0;
   base::Credit credit_;
   net::Timer timer_ = net::Timer::of<&H2Connection::on_timer>(this);
-  net::Call again_ = net::Call::of<&H2Connection::on_again>(this);
 };
 
 // --- implementation: one instantiation, in dataplane/exchange.cc ---
@@ -215,7 +210,7 @@ void H2Connection<User>::on_stream(uint8_t events) noexcept {
   }
   if (events & net::kWritten) on_written();
   if (closed_) return;
-  if (events & (net::kReadable | net::kPeerClosed)) read();
+  if (events & (net::kReadable | net::kPeerClosed)) reader_.read();
 }
 
 template <class User>
@@ -224,93 +219,20 @@ void H2Connection<User>::on_written() noexcept {
   if (closed_) return;
   if (codec_.finished() && stream_.buffered() == 0 && num_calls_ == 0) return close();
   if (codec_.wants_output() && stream_.buffered() == 0) stream_.mark_dirty();
-  if (wants_room_ && codec_.wants_input()) {
-    wants_room_ = false;
-    loop_.again(again_);
-  }
+  reader_.go_on();
 }
 
 template <class User>
-void H2Connection<User>::make_room() noexcept {
-  constexpr uint32_t kLeast = 512;
-  if (block_) {
-    if (unread() == 0 && block_->sole_owner()) {
-      block_->clear();
-      at_ = 0;
-    }
-    if (block_->room() >= kLeast) return;
-  }
-  block_ = base::BlockRef::adopt(large_reads_ ? blocks_.get_large() : blocks_.get_small());
-  at_ = 0;
+void H2Connection<User>::on_end(const net::Stream::Read& r) noexcept {
+  const base::Fault fault{r.fault ? r.fault.kind : base::Fault::Kind::kClosed,
+                          base::Fault::Side::kBackend, false};
+  fail_all(r.fault ? base::Reason::kUpstreamReset : base::Reason::kUpstreamClosed, fault,
+           stream_.error());
+  close();
 }
 
 template <class User>
-void H2Connection<User>::read() noexcept {
-  if (in_read_ || closed_) return;
-  in_read_ = true;
-  int frames = kFramesPerTurn;
-  bool more = true;
-  for (int i = 0; more && i < kReadsPerTurn; ++i) {
-    if (unread() > 0 && !process(&frames)) break;
-    if (!stream_.readable()) {
-      more = false;
-      break;
-    }
-    make_room();
-    const uint32_t room = block_->room();
-    const net::Stream::Read r = stream_.read_some(*block_.get());
-    if (r.bytes > 0) {
-      large_reads_ = r.bytes == room;
-      heard_at_ = loop_.now();
-      if (!process(&frames)) break;
-    } else if (r.fault || r.eof) {
-      in_read_ = false;
-      const base::Fault fault{r.fault ? r.fault.kind : base::Fault::Kind::kClosed,
-                              base::Fault::Side::kBackend, false};
-      fail_all(r.fault ? base::Reason::kUpstreamReset : base::Reason::kUpstreamClosed, fault,
-               stream_.error());
-      return close();
-    }
-    if (r.drained) more = false;
-  }
-  in_read_ = false;
-  if (closed_) return;
-  if (unread() == 0 && !more) {
-    block_.reset();
-    at_ = 0;
-  }
-  if (codec_.wants_output()) stream_.mark_dirty();
-  if (draining_ && num_calls_ == 0) return close();
-  if (wants_room_) return;
-  if (unread() > 0) {
-    loop_.again(again_);
-  } else if (more) {
-    stream_.read_again();
-  }
-}
-
-template <class User>
-bool H2Connection<User>::process(int* frames) noexcept {
-  while (unread() > 0) {
-    if (!codec_.wants_input()) {
-      wants_room_ = true;
-      stream_.mark_dirty();
-      return false;
-    }
-    if (--*frames < 0) return false;
-    Event event =
-        codec_.feed(block_->data() + at_, static_cast<uint32_t>(unread()), block_, loop_.now());
-    at_ += event.consumed;
-    if (event.kind != Event::Kind::kNone) handle(event);
-    if (closed_) return false;
-    take_news();
-    if (closed_) return false;
-  }
-  return true;
-}
-
-template <class User>
-void H2Connection<User>::handle(Event& event) noexcept {
+void H2Connection<User>::on_event(Event& event) noexcept {
   using Kind = typename Event::Kind;
   Call* call = event.stream == nullptr ? nullptr : static_cast<Call*>(event.stream->owner());
   switch (event.kind) {
@@ -501,9 +423,8 @@ template <class User>
 void H2Connection<User>::close() noexcept {
   if (closed_) return;
   closed_ = true;
-  again_.unlink();
+  reader_.stop();
   timer_.cancel();
-  block_.reset();
   host_.cluster->count_bytes(stream_.bytes_received(), stream_.bytes_sent());
   stream_.close_now();
   host_.cluster->on_closed(*this);
