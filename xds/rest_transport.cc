@@ -74,6 +74,7 @@ class RestTransport::Poller {
       wanted_ = std::move(request);
       stream_ = std::move(stream);
       at_once_ |= at_once;
+      whole_ |= at_once;
     }
     wake_.notify_one();
   }
@@ -93,23 +94,29 @@ class RestTransport::Poller {
         continue;
       }
       at_once_ = false;
-      const DiscoveryRequest request = *wanted_;
+      DiscoveryRequest request = *wanted_;
+      const bool whole = std::exchange(whole_, false);
+      if (whole) request.clear_version_info();
       const std::weak_ptr<StreamEvents*> stream = stream_;
       lock.unlock();
-      poll(request, stream);
+      const bool answered = poll(request, stream);
       due = std::chrono::steady_clock::now() + with_jitter(source_.refresh_delay);
       lock.lock();
+      whole_ |= whole && !answered;
     }
   }
 
-  void poll(const DiscoveryRequest& request, const std::weak_ptr<StreamEvents*>& stream) {
+  // Whether there was an answer.
+  bool poll(const DiscoveryRequest& request, const std::weak_ptr<StreamEvents*>& stream) {
     auto message = fetch(request);
     if (!message.ok()) {
       server_ = (server_ + 1) % source_.servers.size();
-      return tell(stream, [status = message.status()](StreamEvents& e) { e.on_trouble(status); });
+      tell(stream, [status = message.status()](StreamEvents& e) { e.on_trouble(status); });
+      return false;
     }
-    if (message->empty()) return;
+    if (message->empty()) return true;
     tell(stream, [bytes = *std::move(message)](StreamEvents& e) { e.on_message(bytes); });
+    return true;
   }
 
   // A serialised response; empty: nothing new.
@@ -148,6 +155,7 @@ class RestTransport::Poller {
   std::condition_variable wake_;
   bool stopping_ = false;
   bool at_once_ = false;
+  bool whole_ = false;  // names are new since the last answer
   std::optional<DiscoveryRequest> wanted_;
   std::weak_ptr<StreamEvents*> stream_;
   std::thread thread_;

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,6 +127,11 @@ func run(ctx context.Context, o options, pub publisher, w *watcher, rep *report)
 		took = append(took, float64(time.Since(begun).Microseconds())/1000)
 		if err := w.settled(o.patience); err != nil {
 			return fmt.Errorf("update %d: %w", n, err)
+		}
+		if o.mode == "rest" {
+			if err := w.polledAll(strconv.Itoa(n+1), o.patience); err != nil {
+				return fmt.Errorf("update %d: %w", n, err)
+			}
 		}
 		if o.badEvery == 0 || n%o.badEvery != 0 || o.mode == "rest" {
 			continue

@@ -24,6 +24,7 @@ type watcher struct {
 	nacks    int
 	lastNack string
 	problems []string
+	polled   map[string]string // by type URL: the version that the last poll has
 }
 
 type typeState struct {
@@ -34,7 +35,7 @@ type typeState struct {
 }
 
 func newWatcher() *watcher {
-	w := &watcher{streams: map[int64]map[string]*typeState{}}
+	w := &watcher{streams: map[int64]map[string]*typeState{}, polled: map[string]string{}}
 	w.changed = sync.NewCond(&w.mu)
 	return w
 }
@@ -47,6 +48,7 @@ func (w *watcher) callbacks() server.Callbacks {
 		DeltaStreamClosedFunc:  func(id int64, _ *core.Node) { w.closed(id) },
 		StreamRequestFunc:      w.request,
 		StreamDeltaRequestFunc: w.deltaRequest,
+		FetchRequestFunc:       w.poll,
 		StreamResponseFunc: func(_ context.Context, id int64, _ *discovery.DiscoveryRequest,
 			r *discovery.DiscoveryResponse) {
 			w.response(id, r.GetTypeUrl(), r.GetNonce())
@@ -192,6 +194,36 @@ func (w *watcher) settled(patience time.Duration) error {
 		return nil
 	}
 	return fmt.Errorf("a response was never answered: %s", w.state())
+}
+
+// poll notes what the client has of a type when it asks for more of it.
+func (w *watcher) poll(_ context.Context, r *discovery.DiscoveryRequest) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.GetNode().GetId() == "" {
+		w.problem("a poll has no node")
+	}
+	w.polled[r.GetTypeUrl()] = r.GetVersionInfo()
+	w.changed.Broadcast()
+	return nil
+}
+
+// polledAll waits until each of the four types has been polled by a client that has the version.
+// Polls of different types come in any order, so that whoever makes before he breaks has to.
+func (w *watcher) polledAll(version string, patience time.Duration) error {
+	if w.wait(patience, func() bool {
+		for _, has := range w.polled {
+			if has != version {
+				return false
+			}
+		}
+		return len(w.polled) == 4
+	}) {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return fmt.Errorf("version %s was not polled of each type: %v", version, w.polled)
 }
 
 func (w *watcher) numNacks() int {

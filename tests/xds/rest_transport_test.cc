@@ -51,6 +51,10 @@ class RestServer {
     answer("HTTP/1.1 " + std::to_string(status) +
            " X\r\nContent-Length: " + std::to_string(json.size()) + "\r\n\r\n" + json);
   }
+  void forget_answers() {
+    const std::lock_guard lock(mutex_);
+    answers_.clear();
+  }
   std::vector<std::string> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;
@@ -103,6 +107,13 @@ std::string clusters_json(std::string_view version, std::string_view name) {
                    R"(", "resources": [{"@type": "type.googleapis.com/)"
                    R"(envoy.config.cluster.v3.Cluster", "name": ")",
                    name, R"(", "alt_stat_name": "x", "connectTimeout": "2s"}]})");
+}
+
+std::string endpoints_json(std::string_view version, std::string_view name) {
+  return base::cat(R"({"version_info": ")", version,
+                   R"(", "resources": [{"@type": "type.googleapis.com/)"
+                   R"(envoy.config.endpoint.v3.ClusterLoadAssignment", "cluster_name": ")",
+                   name, R"("}]})");
 }
 
 DiscoveryRequest body_of(const std::string& request) {
@@ -191,6 +202,30 @@ TEST_F(XdsRest, Rule172WhatIsNoAnswerIsAFailureNotAnEnd) {
   poll({server.target()}).subscribe_all(kC);
   EXPECT_TRUE(arrives(kC, {"a"}));
   EXPECT_EQ(client->stats(kC).update_failure, 5u);
+}
+
+TEST_F(XdsRest, NewNamesAreAskedForWithoutAVersionUntilAnAnswerCame) {
+  RestServer server;
+  server.answer_json(200, endpoints_json("1", "a"));
+  poll({server.target()}, kE).subscribe(kE, "a");
+  ASSERT_TRUE(main.run_until([&] { return client->state(kE).version() == "1"; }));
+  server.forget_answers();
+  server.answer_json(500, "not now");
+  client->subscribe(kE, "b");
+  const auto with_both = [&] {
+    std::vector<std::string> versions;
+    for (const std::string& request : server.requests()) {
+      const DiscoveryRequest body = body_of(request);
+      if (body.resource_names_size() == 2) versions.push_back(body.version_info());
+    }
+    return versions;
+  };
+  ASSERT_TRUE(main.run_until([&] { return with_both().size() > 3; }));
+  EXPECT_THAT(with_both(), testing::Each(""));
+  server.forget_answers();
+  server.answer_json(200, endpoints_json("1", "b"));
+  EXPECT_TRUE(main.run_until([&] { return with_both().back() == "1"; }));
+  EXPECT_TRUE(arrives(kE, {"a", "b"}));
 }
 
 TEST_F(XdsRest, Rule173ARejectedResponseKeepsTheOldVersion) {
