@@ -43,7 +43,6 @@ function(sluice_program name)
   endforeach()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBS} sluice_flags)
-  target_link_options(${name} PRIVATE ${SLUICE_LTO_PROGRAMS})
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${arg_DIR})
 endfunction()
@@ -72,7 +71,6 @@ function(sluice_tests folder)
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
   if(cases)
     add_executable(test_${name} ${sources})
-    target_link_options(test_${name} PRIVATE ${SLUICE_LTO_TESTS})
     target_link_libraries(test_${name} PRIVATE ${arg_LIBS} sluice_flags GTest::gmock
       GTest::gtest_main)
     set_target_properties(test_${name} PROPERTIES

@@ -41,7 +41,9 @@ class Peers {
   // All that the peers sent so far.
   uint64_t bytes_sent() const noexcept { return bytes_sent_; }
   // Requests that a client has under way at once.
-  uint32_t streams() const noexcept { return scenario_.h2_clients ? kStreams : 1; }
+  uint32_t streams() const noexcept {
+    return scenario_.h2_clients && scenario_.request_body_bytes == 0 ? kStreams : 1;
+  }
   // Reads what is there. Returns how many bytes.
   uint64_t receive(Peer& peer);
   // Takes a whole message out of what was received, if there is one.
