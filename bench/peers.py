@@ -23,10 +23,13 @@ PROXY_CORE, LOAD_CORE = "0", "1"
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """Features: forwarded headers, request id and path normalisation, all on or all off (as far as
-    the peer allows); and how many prefix routes or hosts stand before the one that is asked for."""
+    the peer allows); how many prefix routes or hosts stand before the one that is asked for; and
+    where HTTP/2 without TLS is spoken instead of HTTP/1.1."""
     features: bool = True
     routes: int = 1
     hosts: int = 1
+    h2_clients: bool = False
+    h2_origin: bool = False
 
 
 def free_port():
@@ -139,6 +142,7 @@ def bootstrap(setting, port, upstream):
     hcm = {
         "@type": TYPE + "extensions.filters.network.http_connection_manager.v3."
                         "HttpConnectionManager",
+        "codec_type": "HTTP2" if setting.h2_clients else "HTTP1",
         "stat_prefix": "in", "use_remote_address": on, "normalize_path": on, "merge_slashes": on,
         "generate_request_id": on, "skip_xff_append": not on,
         "server_header_transformation": "OVERWRITE" if on else "PASS_THROUGH",
@@ -147,12 +151,16 @@ def bootstrap(setting, port, upstream):
             "@type": TYPE + "extensions.filters.http.router.v3.Router",
             "suppress_envoy_headers": not on}}],
     }
+    http2 = {"typed_extension_protocol_options": {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}}}}} if setting.h2_origin else {}
     limits = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), 1000000)
     return {"static_resources": {
         "listeners": [{"name": "in", "address": address(port), "filter_chains": [{"filters": [
             {"name": "hcm", "typed_config": hcm}]}]}],
         "clusters": [{"name": "origin", "type": "STATIC", "connect_timeout": "1s",
-                      "circuit_breakers": {"thresholds": [limits]},
+                      **http2, "circuit_breakers": {"thresholds": [limits]},
                       "load_assignment": {"cluster_name": "origin", "endpoints": [
                           {"lb_endpoints": [{"endpoint": {"address": address(upstream)}}]}]}}]}}
 
@@ -171,7 +179,7 @@ class Floor:
         return "bare relay of this repository"
 
     def command(self, setting, port, upstream, folder):
-        if setting.routes > 1 or setting.hosts > 1:
+        if setting.routes > 1 or setting.hosts > 1 or setting.h2_clients:
             return None
         return [self.program, port, upstream]
 
@@ -208,7 +216,7 @@ class StaticProxy(Sluice):
         return "Sluice's data plane from tables written by hand"
 
     def command(self, setting, port, upstream, folder):
-        if setting.hosts > 1:
+        if setting.hosts > 1 or setting.h2_clients:
             return None
         return [self.program, port, upstream, "1", f"routes={setting.routes}",
                 *(["edge"] if setting.features else [])]
@@ -271,11 +279,14 @@ SERVERS
         return first_line(self.program, "-v")
 
     def command(self, setting, port, upstream, folder):
+        if setting.h2_origin:
+            return None
+        http2 = " http2" if setting.h2_clients else ""
         locations = "".join(f"location /service/{i}/ {{ proxy_pass http://origin; }}\n"
                             for i in range(1, setting.routes))
         locations += "location / { proxy_pass http://origin; }\n"
         names = ["_"] if setting.hosts == 1 else [f"h{i}.example" for i in range(setting.hosts)]
-        servers = "".join(f"server {{ listen 127.0.0.1:{port}; server_name {n};\n{locations}}}\n"
+        servers = "".join(f"server {{ listen 127.0.0.1:{port}{http2}; server_name {n};\n{locations}}}\n"
                           for n in names)
         text = self.CONF.replace("FEATURES", self.FEATURES if setting.features else "")
         for key, value in (("SERVERS", servers), ("FOLDER", str(folder)), ("PORT", str(port)),
@@ -300,14 +311,14 @@ defaults
   timeout connect 5s
   timeout http-keep-alive 3600s
 frontend f
-  bind 127.0.0.1:PORT
+  bind 127.0.0.1:PORT CLIENTS
   maxconn 9900
 FEATURES
 ROUTES
   default_backend origin
 backend origin
   http-reuse always
-  server s 127.0.0.1:UPSTREAM
+  server s 127.0.0.1:UPSTREAM ORIGIN
 """
     FEATURES = """  option forwardfor
   http-request normalize-uri path-merge-slashes
@@ -336,7 +347,9 @@ backend origin
             table.write_text("".join(f"h{i}.example origin\n" for i in range(setting.hosts)))
             routes = f"  use_backend %[req.hdr(host),lower,map_str({table},origin)]"
         text = self.CONF.replace("FEATURES", self.FEATURES if setting.features else "")
-        for key, value in (("ROUTES", routes), ("UPSTREAM", str(upstream)), ("PORT", str(port))):
+        for key, value in (("ROUTES", routes), ("UPSTREAM", str(upstream)), ("PORT", str(port)),
+                           ("CLIENTS", "proto h2" if setting.h2_clients else ""),
+                           ("ORIGIN", "proto h2" if setting.h2_origin else "")):
             text = text.replace(key, value)
         config = folder / f"haproxy.{port}.cfg"
         config.write_text(text)
@@ -366,7 +379,8 @@ class Nghttpx:
         lines = [f"frontend=127.0.0.1,{port};no-tls", "workers=1", "errorlog-file=/dev/null",
                  "no-ocsp=yes", "backend-connections-per-host=512", "rlimit-nofile=20000",
                  "worker-frontend-connections=0", "frontend-keep-alive-timeout=3600"]
-        lines += [f"backend=127.0.0.1,{upstream}{p}" for p in patterns]
+        http2 = ";proto=h2" if setting.h2_origin else ""
+        lines += [f"backend=127.0.0.1,{upstream}{p or ';'}{http2}" for p in patterns]
         lines += (["add-x-forwarded-for=yes"] if setting.features else
                   ["no-via=yes", "no-add-x-forwarded-proto=yes", "no-server-rewrite=yes"])
         config = folder / f"nghttpx.{port}.conf"
@@ -374,4 +388,31 @@ class Nghttpx:
         return [self.program, f"--conf={config}"]
 
 
-ALL = [Floor, Sluice, StaticProxy, Nginx, Haproxy, Nghttpx, Envoy]
+class H2o:
+    """In the HTTP/2 scenarios only. It has no request ids and speaks HTTP/1.1 to origins."""
+    name = "h2o"
+
+    def __init__(self, bin_dir):
+        del bin_dir
+        self.program = shutil.which("h2o")
+
+    def found(self):
+        return self.program is not None
+
+    def version(self):
+        return first_line(self.program, "--version")
+
+    def command(self, setting, port, upstream, folder):
+        if not setting.h2_clients or setting.h2_origin:
+            return None
+        config = folder / f"h2o.{port}.json"  # JSON is YAML
+        config.write_text(json.dumps({
+            "listen": {"host": "127.0.0.1", "port": port}, "num-threads": 1,
+            "hosts": {"default": {"paths": {"/": {
+                "proxy.reverse.url": f"http://127.0.0.1:{upstream}"}}}},
+            "proxy.preserve-host": "ON",
+            "proxy.emit-x-forwarded-headers": "ON" if setting.features else "OFF"}))
+        return [self.program, "-m", "worker", "-c", config]
+
+
+ALL = [Floor, Sluice, StaticProxy, Nginx, Haproxy, Nghttpx, H2o, Envoy]
