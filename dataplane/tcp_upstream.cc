@@ -64,13 +64,7 @@ Reason TcpUpstream::open() noexcept {
   phase_ = Phase::kConnecting;
   connect_started_ = worker_.loop().now();
   const upstream::TransportValue& t = host_->transport->value;
-  net::ConnectOptions options;
-  if (t.bind) options.bind = &*t.bind;
-  options.keepalive = t.tcp_keepalive;
-  options.keepalive_idle_s = static_cast<int>(t.keepalive_time_s);
-  options.keepalive_interval_s = static_cast<int>(t.keepalive_interval_s);
-  options.keepalive_probes = static_cast<int>(t.keepalive_probes);
-  if (!stream_.connect(worker_.loop(), host_->address, options)) {
+  if (!stream_.connect(worker_.loop(), host_->address, upstream::connect_options(t))) {
     return Reason::kUpstreamConnectFailed;
   }
   stream_.set_marks(t.buffer_limit_bytes / 4, t.buffer_limit_bytes);

@@ -45,9 +45,8 @@ INSTANTIATE_TEST_SUITE_P(, H2Pairs,
                          ::testing::Combine(::testing::Values(Http::k1, Http::k2),
                                             ::testing::Values(Http::k1, Http::k2)),
                          [](const auto& pair) {
-                           const auto name = [](Http h) { return h == Http::k1 ? "h1" : "h2"; };
-                           return std::string(name(std::get<0>(pair.param))) + "_to_" +
-                                  name(std::get<1>(pair.param));
+                           return testing::pair_name(std::get<0>(pair.param),
+                                                     std::get<1>(pair.param));
                          });
 
 TEST_P(H2Pairs, Get) {

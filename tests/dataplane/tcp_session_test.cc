@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -34,11 +35,27 @@ using testing::static_cluster;
 using testing::TestProxy;
 using testing::until;
 
-TEST(TcpSession, RelaysBothWaysAndCounts) {
+// One connection through a proxy, both ends of it in hand. `change` may change the configuration.
+struct Relayed {
+  explicit Relayed(const std::function<void(TestProxy::Config&)>& change = {})
+      : proxy(changed(relay_to({endpoint.port}), change)),
+        client(Socket::connect(proxy.port())),
+        server(endpoint.accept()) {}
   Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  TestProxy proxy;
+  Socket client, server;
+
+ private:
+  static TestProxy::Config changed(TestProxy::Config config,
+                                   const std::function<void(TestProxy::Config&)>& change) {
+    if (change) change(config);
+    return config;
+  }
+};
+
+TEST(TcpSession, RelaysBothWaysAndCounts) {
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   ASSERT_TRUE(server.send("220 first\n"));  // a server may speak first
   EXPECT_EQ(receive_exactly(client, 10), "220 first\n");
   for (int i = 0; i < 10; ++i) {
@@ -66,10 +83,8 @@ TEST(TcpSession, RelaysBothWaysAndCounts) {
 // One receive and one send per message and direction, and none that finds nothing.
 TEST(TcpSession, ARoundTripCostsFourSystemCallsBesideWaiting) {
   EXPECT_LE(sizeof(dataplane::TcpSession), 1024u);  // all that an idle one costs here
-  Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   ASSERT_TRUE(client.send("1"));
   ASSERT_EQ(receive_exactly(server, 1), "1");
   const auto before = census(proxy).loop;
@@ -89,13 +104,11 @@ TEST(TcpSession, ARoundTripCostsFourSystemCallsBesideWaiting) {
 TEST(TcpSession, MuchBothWaysAtOnceArrivesWhole) {
   for (const uint32_t limit : {4096u, 100'000u, 1024u * 1024u}) {
     SCOPED_TRACE(limit);
-    Endpoint endpoint;
-    auto config = relay_to({endpoint.port});
-    config.buffer_limit_bytes = limit;
-    config.clusters[0].transport.buffer_limit_bytes = limit;
-    TestProxy proxy(std::move(config));
-    Socket client = Socket::connect(proxy.port());
-    Socket server = endpoint.accept();
+    Relayed relayed([&](TestProxy::Config& config) {
+      config.buffer_limit_bytes = limit;
+      config.clusters[0].transport.buffer_limit_bytes = limit;
+    });
+    auto& [endpoint, proxy, client, server] = relayed;
     const std::string there = pattern(6'000'000, 1);
     const std::string back = pattern(5'000'000, 2);
     std::thread one([&] {
@@ -119,10 +132,8 @@ TEST(TcpSession, MuchBothWaysAtOnceArrivesWhole) {
 }
 
 TEST(TcpSession, HalfCloseOfTheClientLeavesTheOtherWayOpen) {
-  Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   ASSERT_TRUE(client.send("request"));
   client.half_close();
   EXPECT_EQ(server.receive_all(), "request");
@@ -135,10 +146,8 @@ TEST(TcpSession, HalfCloseOfTheClientLeavesTheOtherWayOpen) {
 }
 
 TEST(TcpSession, HalfCloseOfTheEndpointLeavesTheOtherWayOpen) {
-  Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   ASSERT_TRUE(server.send("bye"));
   server.half_close();
   EXPECT_EQ(client.receive_all(), "bye");
@@ -152,10 +161,8 @@ TEST(TcpSession, HalfCloseOfTheEndpointLeavesTheOtherWayOpen) {
 TEST(TcpSession, AResetIsPassedOnAsAReset) {
   for (const bool of_client : {true, false}) {
     SCOPED_TRACE(of_client);
-    Endpoint endpoint;
-    TestProxy proxy(relay_to({endpoint.port}));
-    Socket client = Socket::connect(proxy.port());
-    Socket server = endpoint.accept();
+    Relayed relayed;
+    auto& [endpoint, proxy, client, server] = relayed;
     ASSERT_TRUE(client.send("a"));
     ASSERT_EQ(receive_exactly(server, 1), "a");
     Socket& dies = of_client ? client : server;
@@ -167,10 +174,8 @@ TEST(TcpSession, AResetIsPassedOnAsAReset) {
 }
 
 TEST(TcpSession, AResetAfterAHalfCloseIsPassedOnToo) {
-  Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   client.half_close();
   ASSERT_EQ(end_of(server), End::kFin);
   client.reset();
@@ -186,12 +191,10 @@ TEST(TcpSession, AResetAfterAHalfCloseIsPassedOnToo) {
 
 // The reader reads nothing, so the sender's reset cannot be found by reading on.
 TEST(TcpSession, AResetIsNoticedWhileTheOtherSideIsFull) {
-  Endpoint endpoint;
-  auto config = relay_to({endpoint.port});
-  config.clusters[0].transport.buffer_limit_bytes = 64 * 1024;
-  TestProxy proxy(std::move(config));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed([&](TestProxy::Config& config) {
+    config.clusters[0].transport.buffer_limit_bytes = 64 * 1024;
+  });
+  auto& [endpoint, proxy, client, server] = relayed;
   send_until_stuck(client, pattern(64'000'000, 3));
   EXPECT_TRUE(proxy.wait_stat("tcp.t.downstream_flow_control_paused_reading_total", 1));
   client.reset();
@@ -203,13 +206,11 @@ TEST(TcpSession, ASlowReaderStopsTheSender) {
   constexpr uint32_t kLimit = 64 * 1024;
   for (const bool to_endpoint : {true, false}) {
     SCOPED_TRACE(to_endpoint);
-    Endpoint endpoint;
-    auto config = relay_to({endpoint.port});
-    config.buffer_limit_bytes = kLimit;
-    config.clusters[0].transport.buffer_limit_bytes = kLimit;
-    TestProxy proxy(std::move(config));
-    Socket client = Socket::connect(proxy.port());
-    Socket server = endpoint.accept();
+    Relayed relayed([&](TestProxy::Config& config) {
+      config.buffer_limit_bytes = kLimit;
+      config.clusters[0].transport.buffer_limit_bytes = kLimit;
+    });
+    auto& [endpoint, proxy, client, server] = relayed;
     Socket& sender = to_endpoint ? client : server;
     Socket& reader = to_endpoint ? server : client;
     const std::string all = pattern(64'000'000, 4);
@@ -231,10 +232,8 @@ TEST(TcpSession, ASlowReaderStopsTheSender) {
 
 // Single bytes for a reader that does not read: what is kept of them must not be a block each.
 TEST(TcpSession, SmallPiecesForASlowReaderShareABlock) {
-  Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   // Fill the kernel's buffers first.
   size_t sent = 0;
   const std::string filling = pattern(32'000'000, 5);
@@ -256,10 +255,8 @@ TEST(TcpSession, SmallPiecesForASlowReaderShareABlock) {
 }
 
 TEST(TcpSession, WhatIsLeftForTheEndpointIsWrittenAfterTheClientHasGone) {
-  Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   const std::string all = pattern(64'000'000, 6);
   const size_t sent = send_until_stuck(client, all);
   server.half_close();
@@ -272,12 +269,8 @@ TEST(TcpSession, WhatIsLeftForTheEndpointIsWrittenAfterTheClientHasGone) {
 }
 
 TEST(TcpSession, IdleTimeoutCountsFromTheLastByte) {
-  Endpoint endpoint;
-  auto config = relay_to({endpoint.port});
-  config.tcp->idle_timeout = 300ms;
-  TestProxy proxy(std::move(config));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed([&](TestProxy::Config& config) { config.tcp->idle_timeout = 300ms; });
+  auto& [endpoint, proxy, client, server] = relayed;
   const auto begun = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - begun < 900ms) {  // longer than the timeout
     ASSERT_TRUE(client.send("x"));
@@ -292,12 +285,8 @@ TEST(TcpSession, IdleTimeoutCountsFromTheLastByte) {
 }
 
 TEST(TcpSession, LongestDurationEndsABusyConnection) {
-  Endpoint endpoint;
-  auto config = relay_to({endpoint.port});
-  config.tcp->max_connection_duration = 200ms;
-  TestProxy proxy(std::move(config));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed([&](TestProxy::Config& config) { config.tcp->max_connection_duration = 200ms; });
+  auto& [endpoint, proxy, client, server] = relayed;
   EXPECT_TRUE(until([&] { return !client.send("x"); }));
   EXPECT_EQ(proxy.stat("tcp.t.max_downstream_connection_duration"), 1u);
   expect_nothing_left(proxy);
@@ -319,10 +308,8 @@ TEST(TcpSession, TimesAsLongAsTheDecoderLetsThroughNeverCome) {
 }
 
 TEST(TcpSession, ADrainLetsConnectionsGoOn) {
-  Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   std::atomic<bool> drained{false};
   proxy.on_main([&] { proxy.server().drain(3600 * base::kNsPerSec, [&] { drained = true; }); });
   EXPECT_TRUE(until([&] { return !Socket::connect(proxy.port()).ok(); }));
@@ -337,10 +324,8 @@ TEST(TcpSession, ADrainLetsConnectionsGoOn) {
 }
 
 TEST(TcpSession, ServesOnWhenItsListenerAndItsClusterGo) {
-  Endpoint endpoint;
-  TestProxy proxy(relay_to({endpoint.port}));
-  Socket client = Socket::connect(proxy.port());
-  Socket server = endpoint.accept();
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
   proxy.on_main([&] {
     proxy.server().builder().remove_cluster("c");
     proxy.server().builder().remove_listener("in");

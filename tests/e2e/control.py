@@ -68,83 +68,14 @@ class Mock:
         assert status == 200, answer
 
 
-class Relay:
-    """Hands bytes on between clients and a server on loopback, as long as it is not `dead`: then
-    it reads and writes nothing and closes nothing, as a network that lost its way. `pace_s` is how
-    long it rests behind each `piece` bytes."""
+class Listening:
+    """A server with a thread for each of its connections, all of which end with it."""
 
-    def __init__(self, target):
-        self.target = target
-        self.dead = threading.Event()
-        self.pace_s, self.piece = 0, 65536
-        self.stopped = threading.Event()
-        self.pairs = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.settimeout(0.05)
-        self.port = self.listener.getsockname()[1]
-        self.threads = [threading.Thread(target=self._accept)]
-
-    def __enter__(self):
-        self.threads[0].start()
-        return self
-
-    def __exit__(self, *exception):
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
-        self.listener.close()
-
-    def _accept(self):
-        while not self.stopped.is_set():
-            try:
-                client, _ = self.listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
-            except OSError:
-                continue
-            thread = threading.Thread(target=self._run, args=(client, server))
-            self.threads.append(thread)
-            thread.start()
-
-    def _run(self, client, server):
-        lost = False  # what was dead once stays so; only new connections come through
-        with client, server:
-            while not self.stopped.is_set():
-                lost = lost or self.dead.is_set()
-                if lost:
-                    self.stopped.wait(0.05)
-                    continue
-                ready, _, _ = select.select([client, server], [], [], 0.05)
-                for end in ready:
-                    try:
-                        data = end.recv(self.piece)
-                        if not data or self.dead.is_set():
-                            lost = self.dead.is_set()
-                            if not lost:
-                                return
-                            break
-                        (server if end is client else client).sendall(data)
-                    except OSError:
-                        return
-                    if self.pace_s:
-                        time.sleep(self.pace_s)
-
-
-class EndlessMessage:
-    """An HTTP/2 server that answers each call with one gRPC message of `length` bytes, which it
-    sends for as long as the client takes it."""
-
-    PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    HEADERS = bytes([0x88, 0x0f, 0x10, 16]) + b"application/grpc"  # :status 200, content-type
-    DATA, HEADERS_FRAME, RST, SETTINGS, PING, WINDOW = 0, 1, 3, 4, 6, 8
-
-    def __init__(self, port, length):
-        self.length = length
-        self.sent = 0
-        self.calls = 0
-        self.resets = 0
+    def __init__(self, port=0):
         self.stopped = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", port))
         self.listener.settimeout(0.05)
+        self.port = self.listener.getsockname()[1]
         self.threads = [threading.Thread(target=self._accept)]
 
     def __enter__(self):
@@ -167,17 +98,71 @@ class EndlessMessage:
             self.threads.append(thread)
             thread.start()
 
-    @staticmethod
-    def _frame(kind, flags, stream, payload):
-        return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(
-            ">I", stream) + payload
-
     def _serve(self, client):
         with client:
             try:
                 self._talk(client)
             except OSError:
                 pass
+
+
+class Relay(Listening):
+    """Hands bytes on between clients and a server on loopback, as long as it is not `dead`: then
+    it reads and writes nothing and closes nothing, as a network that lost its way. `pace_s` is how
+    long it rests behind each `piece` bytes."""
+
+    def __init__(self, target):
+        super().__init__()
+        self.target = target
+        self.dead = threading.Event()
+        self.pace_s, self.piece = 0, 65536
+
+    def _talk(self, client):
+        with socket.create_connection(("127.0.0.1", self.target), timeout=5) as server:
+            self._run(client, server)
+
+    def _run(self, client, server):
+        lost = False  # what was dead once stays so; only new connections come through
+        while not self.stopped.is_set():
+            lost = lost or self.dead.is_set()
+            if lost:
+                self.stopped.wait(0.05)
+                continue
+            ready, _, _ = select.select([client, server], [], [], 0.05)
+            for end in ready:
+                try:
+                    data = end.recv(self.piece)
+                    if not data or self.dead.is_set():
+                        lost = self.dead.is_set()
+                        if not lost:
+                            return
+                        break
+                    (server if end is client else client).sendall(data)
+                except OSError:
+                    return
+                if self.pace_s:
+                    time.sleep(self.pace_s)
+
+
+class EndlessMessage(Listening):
+    """An HTTP/2 server that answers each call with one gRPC message of `length` bytes, which it
+    sends for as long as the client takes it."""
+
+    PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    HEADERS = bytes([0x88, 0x0f, 0x10, 16]) + b"application/grpc"  # :status 200, content-type
+    DATA, HEADERS_FRAME, RST, SETTINGS, PING, WINDOW = 0, 1, 3, 4, 6, 8
+
+    def __init__(self, port, length):
+        super().__init__(port)
+        self.length = length
+        self.sent = 0
+        self.calls = 0
+        self.resets = 0
+
+    @staticmethod
+    def _frame(kind, flags, stream, payload):
+        return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(
+            ">I", stream) + payload
 
     def _talk(self, client):
         client.settimeout(0.05)

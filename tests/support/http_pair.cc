@@ -121,6 +121,11 @@ std::string HttpMessage::field(std::string_view name) const {
   return in_head.empty() ? value_of(trailers, name) : in_head;
 }
 
+std::string pair_name(Http down, Http up) {
+  const auto name = [](Http h) { return h == Http::k1 ? "h1" : "h2"; };
+  return std::string(name(down)) + "_to_" + name(up);
+}
+
 HttpMessage ask(Http http, uint16_t port, const HttpMessage& request) {
   return http == Http::k1 ? ask_h1(port, request) : ask_h2(port, request);
 }

@@ -16,6 +16,9 @@ namespace sluice::testing {
 // in HTTP/1.1 or HTTP/2.
 enum class Http : uint8_t { k1, k2 };
 
+// "h1_to_h2", for tests with a parameter.
+std::string pair_name(Http down, Http up);
+
 struct HttpMessage {
   std::string method = "GET", path = "/";  // of a request
   int status = 200;                        // of a response

@@ -35,36 +35,33 @@ struct Warned {
   std::vector<std::string> texts;
 };
 
-inline absl::StatusOr<dataplane::ListenerValue> listener_of(std::string_view yaml,
-                                                            Warned* warned = nullptr) {
+// What `decode` makes of a resource of the type.
+template <typename Decode>
+auto decoded(std::string_view type, std::string_view yaml, Warned* warned, Decode decode) {
   Warnings warnings;
-  auto out = decode_listener(bytes_of(kListener, yaml), "7", {}, &warnings);
+  auto out = decode(bytes_of(type, yaml), &warnings);
   if (warned != nullptr) warned->texts = warnings.texts();
   return out;
 }
-inline absl::StatusOr<upstream::ClusterValue> cluster_of(std::string_view yaml,
-                                                         Warned* warned = nullptr) {
-  Warnings warnings;
-  auto out = decode_cluster(bytes_of(kCluster, yaml), "7", {}, &warnings);
-  if (warned != nullptr) warned->texts = warnings.texts();
-  return out;
+inline auto listener_of(std::string_view yaml, Warned* warned = nullptr) {
+  return decoded(kListener, yaml, warned,
+                 [](const auto& bytes, Warnings* w) { return decode_listener(bytes, "7", {}, w); });
 }
-inline absl::StatusOr<router::RouteConfigValue> routes_of(std::string_view yaml,
-                                                          Warned* warned = nullptr) {
-  Warnings warnings;
-  auto out = decode_routes(bytes_of(kRoutes, yaml), "7", {}, &warnings);
-  if (warned != nullptr) warned->texts = warnings.texts();
-  return out;
+inline auto cluster_of(std::string_view yaml, Warned* warned = nullptr) {
+  return decoded(kCluster, yaml, warned,
+                 [](const auto& bytes, Warnings* w) { return decode_cluster(bytes, "7", {}, w); });
 }
-inline absl::StatusOr<upstream::EndpointsValue> endpoints_of(std::string_view yaml,
-                                                             Warned* warned = nullptr) {
-  Warnings warnings;
-  auto out = decode_endpoints(bytes_of(kEndpoints, yaml), "7", {}, &warnings);
-  if (warned != nullptr) warned->texts = warnings.texts();
-  return out;
+inline auto routes_of(std::string_view yaml, Warned* warned = nullptr) {
+  return decoded(kRoutes, yaml, warned,
+                 [](const auto& bytes, Warnings* w) { return decode_routes(bytes, "7", {}, w); });
+}
+inline auto endpoints_of(std::string_view yaml, Warned* warned = nullptr) {
+  return decoded(kEndpoints, yaml, warned, [](const auto& bytes, Warnings* w) {
+    return decode_endpoints(bytes, "7", {}, w);
+  });
 }
 template <typename T>
-inline std::string message_of(const absl::StatusOr<T>& result) {
+std::string message_of(const absl::StatusOr<T>& result) {
   return std::string(base::message_of(result.status()));
 }
 

@@ -49,16 +49,8 @@ DeltaStream::State& DeltaStream::state_of(std::string_view type_url) {
 Heard DeltaStream::hear(std::string_view bytes) {
   Heard heard;
   Request request;
-  if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    heard.kind = Heard::Kind::kGarbage;
-    heard.problems.emplace_back("garbage: not a DeltaDiscoveryRequest");
-    return heard;
-  }
-  take_node(request.has_node() ? &request.node() : nullptr, heard);
-  if (!take_type(request.type_url(), heard)) return heard;
+  if (!begin(bytes, "DeltaDiscoveryRequest", request, heard)) return heard;
   State& state = state_of(heard.type_url);
-  heard.nonce = request.response_nonce();
-  heard.error = request.error_detail().message();
   const std::string type = short_name(heard.type_url);
   if (!heard.nonce.empty() || state.nonces.waits_for("")) {
     // Names travel on requests without a nonce: an answer is given once, whatever else it says.
@@ -119,14 +111,6 @@ bool DeltaStream::changed(const State& state, const Snapshot::TypeState& held) c
   return !state.names.empty() && (state.new_names || state.seen != held.version);
 }
 
-bool DeltaStream::routes_settled(const Snapshot& snapshot) const {
-  return std::none_of(states_.begin(), states_.end(), [&](const auto& entry) {
-    const auto& [url, state] = entry;
-    if (stage_of(url) != Stage::kRoutes) return false;
-    return state.nonces.waiting() || changed(state, state_in(snapshot, url));
-  });
-}
-
 void DeltaStream::add_changed(const Snapshot::TypeState& held, State& state, Push* out) {
   for (const auto& entry : held.resources) {
     const auto& [name, resource] = entry;
@@ -180,13 +164,11 @@ void DeltaStream::add_removed(const Snapshot::TypeState& held, State& state, Pus
 }
 
 bool DeltaStream::next(const std::shared_ptr<const Snapshot>& snapshot, Push* out) {
-  std::vector<std::pair<const std::string, State>*> order;
-  for (auto& entry : states_) order.push_back(&entry);
-  std::stable_sort(order.begin(), order.end(),
-                   [](auto* a, auto* b) { return rank_of(a->first) < rank_of(b->first); });
-  const bool settled = routes_settled(*snapshot);
+  const bool settled = routes_settled(states_, [&](const auto& url, const State& state) {
+    return changed(state, state_in(*snapshot, url));
+  });
   bool chain_waits = false;
-  for (auto* entry : order) {
+  for (auto* entry : in_order(states_)) {
     auto& [url, state] = *entry;
     const Stage stage = stage_of(url);
     if (state.nonces.waiting() || (stage != Stage::kFree && chain_waits)) {

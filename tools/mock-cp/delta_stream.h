@@ -47,7 +47,6 @@ class DeltaStream final : public Stream {
   static void take_first(const Request& request, State& state);
   static void take_names(const Request& request, State& state, Heard& heard);
   bool changed(const State& state, const Snapshot::TypeState& held) const;
-  bool routes_settled(const Snapshot& snapshot) const;
   static void add_changed(const Snapshot::TypeState& held, State& state, Push* out);
   static void add_missing(const Snapshot::TypeState& held, State& state, Push* out);
   static void add_removed(const Snapshot::TypeState& held, State& state, Push* out);

@@ -23,16 +23,8 @@ SotwStream::State& SotwStream::state_of(std::string_view type_url) {
 Heard SotwStream::hear(std::string_view bytes) {
   Heard heard;
   Request request;
-  if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    heard.kind = Heard::Kind::kGarbage;
-    heard.problems.emplace_back("garbage: not a DiscoveryRequest");
-    return heard;
-  }
-  take_node(request.has_node() ? &request.node() : nullptr, heard);
-  if (!take_type(request.type_url(), heard)) return heard;
+  if (!begin(bytes, "DiscoveryRequest", request, heard)) return heard;
   State& state = state_of(heard.type_url);
-  heard.nonce = request.response_nonce();
-  heard.error = request.error_detail().message();
   const bool first = !std::exchange(state.any_request, true);
   if (first) state.accepted = request.version_info();
 
@@ -89,16 +81,6 @@ bool SotwStream::changed(const State& state, const Snapshot::TypeState& held) co
   return !state.names.empty() && (state.new_names || state.seen != held.version);
 }
 
-// Whether listeners and routes are what the snapshot says, so that clusters may go.
-bool SotwStream::routes_settled(const Snapshot& snapshot) const {
-  return std::none_of(states_.begin(), states_.end(), [&](const auto& entry) {
-    const auto& [url, state] = entry;
-    if (stage_of(url) != Stage::kRoutes) return false;
-    const Snapshot::TypeState* held = snapshot.find(url);
-    return held && (state.nonces.waiting() || changed(state, *held));
-  });
-}
-
 bool SotwStream::fill(const Snapshot::TypeState& held, State& state, bool settled,
                       Push* out) const {
   uint64_t hash = held.touches;
@@ -135,13 +117,12 @@ bool SotwStream::fill(const Snapshot::TypeState& held, State& state, bool settle
 }
 
 bool SotwStream::next(const std::shared_ptr<const Snapshot>& snapshot, Push* out) {
-  std::vector<std::pair<const std::string, State>*> order;
-  for (auto& entry : states_) order.push_back(&entry);
-  std::stable_sort(order.begin(), order.end(),
-                   [](auto* a, auto* b) { return rank_of(a->first) < rank_of(b->first); });
-  const bool settled = routes_settled(*snapshot);
+  const bool settled = routes_settled(states_, [&](const auto& url, const State& state) {
+    const Snapshot::TypeState* held = snapshot->find(url);
+    return held && changed(state, *held);
+  });
   bool chain_waits = false;
-  for (auto* entry : order) {
+  for (auto* entry : in_order(states_)) {
     auto& [url, state] = *entry;
     const bool chained = stage_of(url) != Stage::kFree;
     if (state.nonces.waiting() || (chained && chain_waits)) {

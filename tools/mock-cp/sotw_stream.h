@@ -50,7 +50,6 @@ class SotwStream final : public Stream {
   static void check_version(const Request& request, State& state, Heard& heard);
   static void take_names(const Request& request, State& state, Heard& heard);
   bool changed(const State& state, const Snapshot::TypeState& held) const;
-  bool routes_settled(const Snapshot& snapshot) const;
   bool fill(const Snapshot::TypeState& held, State& state, bool settled, Push* out) const;
 
   const bool superset_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "tools/mock-cp/resource_set.h"
+#include "tools/mock-cp/types.h"
 
 namespace envoy::config::core::v3 {
 class Node;
@@ -130,7 +132,39 @@ class Stream {
  protected:
   virtual Nonces& nonces_of(std::string_view type_url) = 0;
 
-  // False: there is no type to go on with.
+  // What both kinds of requests say. False: there is no type to go on with.
+  template <typename Request>
+  bool begin(std::string_view bytes, std::string_view kind, Request& request, Heard& heard) {
+    if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      heard.kind = Heard::Kind::kGarbage;
+      heard.problems.push_back("garbage: not a " + std::string(kind));
+      return false;
+    }
+    take_node(request.has_node() ? &request.node() : nullptr, heard);
+    if (!take_type(request.type_url(), heard)) return false;
+    heard.nonce = request.response_nonce();
+    heard.error = request.error_detail().message();
+    return true;
+  }
+  // The states of a stream's types by the order in which they are sent.
+  template <typename States>
+  static std::vector<typename States::value_type*> in_order(States& states) {
+    std::vector<typename States::value_type*> order;
+    for (auto& entry : states) order.push_back(&entry);
+    std::stable_sort(order.begin(), order.end(),
+                     [](auto* a, auto* b) { return rank_of(a->first) < rank_of(b->first); });
+    return order;
+  }
+  // Whether listeners and routes are what the snapshot says, so that clusters may go. `changed`:
+  // whether a type, by URL and state, has something to send.
+  template <typename States, typename Changed>
+  static bool routes_settled(const States& states, Changed changed) {
+    return std::none_of(states.begin(), states.end(), [&](const auto& entry) {
+      const auto& [url, state] = entry;
+      return stage_of(url) == Stage::kRoutes && (state.nonces.waiting() || changed(url, state));
+    });
+  }
+
   bool take_type(const std::string& type_url, Heard& heard) const;
   void take_node(const envoy::config::core::v3::Node* node, Heard& heard);
   // Kind and version of a request with a nonce; `repeats`: it says nothing that the last one did
