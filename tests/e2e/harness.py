@@ -98,10 +98,14 @@ def static_bootstrap(listeners=(), clusters=()):
     return text + ("".join(f"  - {x}" for x in clusters) if clusters else "  []\n")
 
 
+def http2(options=""):
+    """What makes a cluster speak HTTP/2, for `more` of static_cluster()."""
+    return (f'typed_extension_protocol_options: {{ envoy.extensions.upstreams.http.v3.'
+            f'HttpProtocolOptions: {{ "@type": "{HTTP_OPTIONS}", explicit_http_config: '
+            f'{{ http2_protocol_options: {{ {options} }} }} }} }},')
+
+
 def ads_bootstrap(control_port, http2_options="", api_type="GRPC"):
-    http2 = (f'typed_extension_protocol_options: {{ envoy.extensions.upstreams.http.v3.'
-             f'HttpProtocolOptions: {{ "@type": "{HTTP_OPTIONS}", explicit_http_config: '
-             f'{{ http2_protocol_options: {{ {http2_options} }} }} }} }},')
     return f"""node: {{ id: test, cluster: test }}
 dynamic_resources:
   ads_config:
@@ -110,7 +114,7 @@ dynamic_resources:
     grpc_services: [ {{ envoy_grpc: {{ cluster_name: control }} }} ]
   lds_config: {ADS}
   cds_config: {ADS}
-{static_bootstrap(clusters=[static_cluster("control", control_port, http2)])}"""
+{static_bootstrap(clusters=[static_cluster("control", control_port, http2(http2_options))])}"""
 
 
 def takes(bootstrap):

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """wrk and h2load through a configuration from ADS that changes all the while: no request fails.
 
-    tests/e2e/load_test.py [SECONDS]     of each; 4 in the tests, 300 for some ten million requests
+    tests/e2e/load_test.py [SECONDS [LOAD...]]
 
-Each push moves routes to the other cluster or endpoints to the other origin; one in ten is bad and
-refused by name.
+SECONDS of each: 2 in the tests, 300 for some ten million requests. HTTP/1.1 and HTTP/2 to HTTP/1.1,
+and to HTTP/2: through a second listener of the same process. Each push moves routes to the other
+cluster or endpoints to the other origin; one in ten is bad and refused by name.
 """
 
 import re
@@ -17,21 +18,31 @@ import harness
 from harness import get, until
 
 harness.need("sluice", "mock-cp", "origin")
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 4
-CONNECTIONS = 32
-TOOLS = [tool for tool in ("wrk", "h2load") if shutil.which(tool)]
-if not TOOLS:
+SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+# By name: the port's, the tool and its arguments.
+LOADS = {
+    "wrk": ("in", "wrk", "-c32"),
+    "h2load-h1": ("in", "h2load", "--h1", "-c32"),
+    "h2-h1-16x32": ("in", "h2load", "-c16", "-m32"),
+    "h2-h1-64x8": ("in", "h2load", "-c64", "-m8"),
+    "h2-h2-16x32": ("outer", "h2load", "-c16", "-m32"),
+    "h2-h2-64x8": ("outer", "h2load", "-c64", "-m8"),
+}
+CHOSEN = [name for name in sys.argv[2:] or LOADS if shutil.which(LOADS[name][1])]
+if not CHOSEN:
     print("skipped: neither wrk nor h2load here; scripts/setup installs them")
     sys.exit(77)
 
 
-def run(tool, port):
+def run(name, ports):
     """Answers and failures."""
-    url = f"http://127.0.0.1:{port}/bytes/128"
-    command = {"wrk": ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--timeout", "20s", url],
-               "h2load": ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"-D{SECONDS}", url]}[tool]
-    out = subprocess.run(command, capture_output=True, text=True, check=True,
-                         timeout=SECONDS + 60).stdout
+    entry, tool, *arguments = LOADS[name]
+    if tool == "wrk":
+        arguments += ["--timeout", "20s", f"-d{SECONDS}s"]
+    else:
+        arguments += [f"-D{SECONDS}"]
+    out = subprocess.run([tool, "-t1", *arguments, f"http://127.0.0.1:{ports[entry]}/bytes/128"],
+                         capture_output=True, text=True, check=True, timeout=SECONDS + 60).stdout
     if tool == "wrk":
         bad = re.findall(r"Non-2xx or 3xx responses: (\d+)", out)
         bad += re.findall(r"(?:connect|read|write|timeout) (\d+)", out)
@@ -98,31 +109,36 @@ class Pushes(threading.Thread):
 
 with harness.Site() as site:
     origins = [site.origin("a"), site.origin("b")]
-    control, port = harness.free_port(), harness.free_port()
+    control, ports = harness.free_port(), {e: harness.free_port() for e in ("in", "outer")}
+    port = ports["in"]
     site.resource("clusters.yaml", "clusters:\n" + "".join(
-        f"- {harness.eds_cluster(c)}" for c in ("c0", "c1")))
+        f"- {harness.eds_cluster(c)}" for c in ("c0", "c1")) +
+        f"- {harness.static_cluster('inner', port, harness.http2())}")
+    outer = f"route_config: {harness.route_config('outer', 'inner')}"
     site.resource("listeners.yaml",
-                  f"listeners:\n- {harness.listener('in', port, harness.rds('r'))}")
+                  f"listeners:\n- {harness.listener('in', port, harness.rds('r'))}"
+                  f"- {harness.listener('outer', ports['outer'], outer)}")
     mock = site.control_plane(control)
     pushes = Pushes(site, origins, port, mock)
     pushes.put_endpoints()
     pushes.put_routes()
     sluice = site.sluice(harness.ads_bootstrap(control))
     until("the listener accepts", lambda: harness.accepts(port))
-    until("the origin answers", lambda: get(port, "/").status == 200)
+    for entry in ports.values():
+        until("the origin answers", lambda entry=entry: get(entry, "/").status == 200)
 
     results = {}
     pushes.start()
     try:
-        for tool in TOOLS:
-            results[tool] = run(tool, port)
+        for name in CHOSEN:
+            results[name] = run(name, ports)
     finally:
         pushes.end()
-    for tool, (answers, failed) in results.items():
-        assert answers > 100 and failed == 0, f"{tool}: {failed} of {answers} failed"
+    for name, (answers, failed) in results.items():
+        assert answers > 100 and failed == 0, f"{name}: {failed} of {answers} failed"
     assert pushes.good > 0
     assert sluice.end() == 0
 
-print("; ".join(f"{tool}: {answers} answers, {failed} failed"
-                for tool, (answers, failed) in results.items()) +
+print("; ".join(f"{name}: {answers} answers, {failed} failed"
+                for name, (answers, failed) in results.items()) +
       f"; {pushes.good} pushes in effect meanwhile, {pushes.bad} bad ones refused")

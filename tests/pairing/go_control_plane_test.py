@@ -67,10 +67,7 @@ def config_source(mode):
 
 
 def bootstrap(mode, port):
-    http2 = ("" if mode == "rest" else
-             "typed_extension_protocol_options: { envoy.extensions.upstreams.http.v3."
-             f'HttpProtocolOptions: {{ "@type": "{harness.HTTP_OPTIONS}", explicit_http_config: '
-             "{ http2_protocol_options: {} } } },")
+    http2 = "" if mode == "rest" else harness.http2()
     ads = ""
     if config_source(mode) == harness.ADS:
         ads = (f"ads_config: {{ api_type: {'DELTA_GRPC' if 'delta' in mode else 'GRPC'}, "
