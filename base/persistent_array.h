@@ -34,6 +34,7 @@ class PersistentArray {
 
   // Main only.
   PersistentArray with(std::span<const std::pair<uint32_t, T>> changes) const {
+    if (changes.empty()) return *this;
     auto spine = std::make_shared<Spine>(*spine_);
     std::vector<bool> fresh(spine->size());
     for (const auto& [slot, value] : changes) {

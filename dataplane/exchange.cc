@@ -309,10 +309,8 @@ const upstream::ClusterEntry* Exchange::find_cluster() noexcept {
                                    ? request_.fields.find(policy.cluster_header_id)
                                    : request_.fields.find(policy.cluster_header);
     if (field == nullptr) return nullptr;
-    const auto it =
-        pin_->cluster_names->find(absl::string_view(field->value_data, field->value_size));
-    if (it == pin_->cluster_names->end()) return nullptr;
-    id = it->second;
+    id = pin_->cluster_of({field->value_data, field->value_size});
+    if (id == router::kNoCluster) return nullptr;
   }
   const upstream::ClusterEntry& entry = pin_->clusters.at(id);
   return entry.cluster == nullptr ? nullptr : &entry;

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "base/persistent_array.h"
+#include "base/persistent_index.h"
 #include "dataplane/listener.h"
 #include "router/table.h"
 #include "upstream/cluster.h"
@@ -19,7 +19,7 @@ namespace sluice::dataplane {
 // adopting it and its last unpin; destroyed in the compile pool. No configuration object (protobuf,
 // JSON, YAML) is reachable from it.
 // Versions share what did not change: clusters and route tables hang in persistent arrays,
-// listeners in one shared list.
+// listeners in one shared list, clusters' names in a trie.
 struct Tables {
   uint64_t version = 0;
   // Slot: router::ClusterId.
@@ -27,9 +27,15 @@ struct Tables {
   // Slot: HttpConfig::route_slot. Null: the route configuration has not arrived.
   base::PersistentArray<std::shared_ptr<const router::RouteTable>> routes;
   std::shared_ptr<const ListenerSet> listeners;
-  // For routes that take the cluster's name from a header.
-  using ClusterNames = absl::flat_hash_map<std::string, router::ClusterId>;
-  std::shared_ptr<const ClusterNames> cluster_names;
+  // Slots of `clusters` by name.
+  base::PersistentIndex cluster_names;
+  // For routes that take the cluster's name from a header. kNoCluster: there is none.
+  router::ClusterId cluster_of(std::string_view name) const noexcept {
+    static_assert(base::PersistentIndex::kNone == router::kNoCluster);
+    return cluster_names.find(base::PersistentIndex::hash_of(name), [&](uint32_t slot) {
+      return clusters.at(slot).cluster->value.name == name;
+    });
+  }
   // Slots whose cluster or endpoints differ from the version before (version - 1): what a worker
   // has to look at when it adopts versions one by one.
   std::vector<router::ClusterId> changed_clusters;

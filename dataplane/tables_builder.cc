@@ -93,7 +93,7 @@ absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
   if (fresh) {
     part.ref = cluster_ids_.acquire(value.name);
     part.breakers = std::make_shared<upstream::Breakers>(value, options_.num_workers);
-    names_changed_ = true;
+    name_changes_.push_back({base::PersistentIndex::hash_of(value.name), part.ref.id(), true});
   } else {
     part.breakers->normal.set_limits(value.breakers_default);
     part.breakers->high.set_limits(value.breakers_high);
@@ -155,8 +155,9 @@ void TablesBuilder::remove_cluster(std::string_view name) {
   const auto it = clusters_.find(name);
   if (it == clusters_.end()) return;
   cluster_changes_.emplace_back(it->second.ref.id(), upstream::ClusterEntry{});
+  name_changes_.push_back({base::PersistentIndex::hash_of(name), it->second.ref.id(), false});
   clusters_.erase(it);
-  changed_ = names_changed_ = true;
+  changed_ = true;
 }
 
 const upstream::ClusterEntry* TablesBuilder::cluster(std::string_view name) const {
@@ -374,23 +375,20 @@ std::unique_ptr<const Tables> TablesBuilder::build() {
   for (const auto& change : cluster_changes_) tables->changed_clusters.push_back(change.first);
   cluster_array_ = cluster_array_.with(cluster_changes_);
   route_array_ = route_array_.with(route_changes_);
+  cluster_names_ = cluster_names_.with(name_changes_);
   cluster_changes_.clear();
+  name_changes_.clear();
   route_changes_.clear();
   if (listeners_changed_) {
     auto set = std::make_shared<ListenerSet>();
     for (const auto& [name, part] : listeners_) set->listeners.push_back(part.entry);
     listener_set_ = std::move(set);
   }
-  if (names_changed_) {
-    auto names = std::make_shared<Tables::ClusterNames>();
-    for (const auto& [name, part] : clusters_) names->emplace(name, part.ref.id());
-    names_ = std::move(names);
-  }
-  changed_ = listeners_changed_ = names_changed_ = false;
+  changed_ = listeners_changed_ = false;
   tables->clusters = cluster_array_;
   tables->routes = route_array_;
   tables->listeners = listener_set_;
-  tables->cluster_names = names_;
+  tables->cluster_names = cluster_names_;
   return tables;
 }
 

@@ -113,8 +113,8 @@ class TablesBuilder {
   // Pending for the next build.
   bool changed_ = true;
   bool listeners_changed_ = true;
-  bool names_changed_ = true;
   std::vector<std::pair<uint32_t, upstream::ClusterEntry>> cluster_changes_;
+  std::vector<base::PersistentIndex::Change> name_changes_;
   std::vector<std::pair<uint32_t, std::shared_ptr<const router::RouteTable>>> route_changes_;
 
   // What the last build shared.
@@ -122,7 +122,7 @@ class TablesBuilder {
   base::PersistentArray<upstream::ClusterEntry> cluster_array_;
   base::PersistentArray<std::shared_ptr<const router::RouteTable>> route_array_;
   std::shared_ptr<const ListenerSet> listener_set_;
-  std::shared_ptr<const Tables::ClusterNames> names_;
+  base::PersistentIndex cluster_names_;
 };
 
 }  // namespace sluice::dataplane

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "base/stats.h"
 
 namespace sluice::dataplane {
@@ -36,6 +40,36 @@ TEST(TablesBuilder, ChangedPanicThresholdCountsForTheEndpointsThatAreThere) {
   EXPECT_EQ(builder.cluster("c")->endpoints, off) << "shared while nothing changed";
   ASSERT_TRUE(builder.put_cluster(eds_cluster(50)).ok());
   EXPECT_EQ(builder.cluster("c")->endpoints->tiers()[0].hosts.size(), 1u);
+}
+
+TEST(TablesBuilder, ClustersAreFoundByNameInTheVersionsThatHaveThem) {
+  base::StatsStore stats;
+  TablesBuilder builder({}, stats, nullptr);
+  upstream::ClusterValue value = eds_cluster(50);
+  std::vector<std::unique_ptr<const Tables>> versions;
+  for (const char* name : {"a", "b", "c"}) {
+    value.name = name;
+    ASSERT_TRUE(builder.put_cluster(value).ok());
+    versions.push_back(builder.build());
+  }
+  const router::ClusterId b = versions[1]->cluster_of("b");
+  ASSERT_NE(b, router::kNoCluster);
+  EXPECT_EQ(versions[0]->cluster_of("b"), router::kNoCluster);
+  builder.remove_cluster("b");
+  value.name = "d";  // in the same version; it may have the slot of the one that went
+  ASSERT_TRUE(builder.put_cluster(value).ok());
+  versions.push_back(builder.build());
+  const Tables& now = *versions.back();
+  EXPECT_EQ(now.cluster_of("b"), router::kNoCluster);
+  for (const char* name : {"a", "c", "d"}) {
+    const router::ClusterId id = now.cluster_of(name);
+    ASSERT_NE(id, router::kNoCluster) << name;
+    EXPECT_EQ(now.clusters.at(id).cluster->value.name, name);
+  }
+  EXPECT_EQ(versions[2]->cluster_of("b"), b) << "an older version has it still";
+  value.name = "b";  // and it comes back
+  ASSERT_TRUE(builder.put_cluster(value).ok());
+  EXPECT_NE(builder.build()->cluster_of("b"), router::kNoCluster);
 }
 
 }  // namespace
