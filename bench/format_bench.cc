@@ -48,20 +48,19 @@ void BM_DefaultLine(benchmark::State& state) { render(state, parse(http::Format:
 BENCHMARK(BM_DefaultLine);
 
 void BM_JsonLine(benchmark::State& state) {
-  const std::vector<std::pair<std::string, std::string>> members = {
-      {"start_time", "%START_TIME%"},
-      {"method", "%REQ(:METHOD)%"},
-      {"path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"},
-      {"protocol", "%PROTOCOL%"},
-      {"response_code", "%RESPONSE_CODE%"},
-      {"response_flags", "%RESPONSE_FLAGS%"},
-      {"bytes_received", "%BYTES_RECEIVED%"},
-      {"bytes_sent", "%BYTES_SENT%"},
-      {"duration", "%DURATION%"},
-      {"user_agent", "%REQ(USER-AGENT)%"},
-      {"request_id", "%REQ(X-REQUEST-ID)%"},
-      {"authority", "%REQ(:AUTHORITY)%"},
-      {"upstream_host", "%UPSTREAM_HOST%"}};
+  const http::JsonFormat::Members members = {{"start_time", "%START_TIME%"},
+                                             {"method", "%REQ(:METHOD)%"},
+                                             {"path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"},
+                                             {"protocol", "%PROTOCOL%"},
+                                             {"response_code", "%RESPONSE_CODE%"},
+                                             {"response_flags", "%RESPONSE_FLAGS%"},
+                                             {"bytes_received", "%BYTES_RECEIVED%"},
+                                             {"bytes_sent", "%BYTES_SENT%"},
+                                             {"duration", "%DURATION%"},
+                                             {"user_agent", "%REQ(USER-AGENT)%"},
+                                             {"request_id", "%REQ(X-REQUEST-ID)%"},
+                                             {"authority", "%REQ(:AUTHORITY)%"},
+                                             {"upstream_host", "%UPSTREAM_HOST%"}};
   render(state, *http::Format::parse_json(members));
 }
 BENCHMARK(BM_JsonLine);

@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "filters/values.h"
+#include "http/format.h"
 #include "router/values.h"
 #include "upstream/values.h"
 
@@ -25,9 +26,8 @@ struct AccessLogValue {
   std::string path;
   // Text with %OPERATORS%; empty: Envoy's default format.
   std::string text_format;
-  // JSON: keys in order with formats as values; nested objects are not supported yet. Used when
-  // set.
-  std::vector<std::pair<std::string, std::string>> json_format;
+  // JSON: members in order. Used when set.
+  http::JsonFormat::Members json_format;
   bool json = false;
   bool omit_empty_values = false;
   // The filters that are common: log only at or above a status code (0: off), and on any flag.
@@ -49,6 +49,7 @@ struct HttpValue {
   enum class Codec : uint8_t { kAuto, kHttp1, kHttp2 };
   Codec codec = Codec::kAuto;
   std::string stat_prefix;
+  std::string filter_chain_name;
   // Exactly one: a subscription's name, or the routes themselves.
   std::string rds_name;
   uint32_t rds_source = 0;  // the configuration source, by number; 0: the aggregated stream

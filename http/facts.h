@@ -77,6 +77,8 @@ struct Facts {
   uint64_t bytes_sent = 0;
   uint64_t request_head_bytes = 0;
   uint64_t response_head_bytes = 0;
+  uint64_t upstream_head_sent = 0;
+  uint64_t upstream_head_received = 0;
   uint64_t downstream_wire_received = 0;
   uint64_t downstream_wire_sent = 0;
   uint64_t upstream_wire_received = 0;

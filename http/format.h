@@ -2,8 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/arena.h"
+#include "http/copy_text.h"
 #include "http/facts.h"
 
 namespace sluice::http {
@@ -28,7 +27,7 @@ class Sink {
       full_ = true;
       n = room();
     }
-    if (n != 0) std::memcpy(next_, text.data(), n);
+    copy_text(next_, text.substr(0, n));
     next_ += n;
   }
   void append(char c) noexcept {
@@ -60,6 +59,30 @@ struct FormatOptions {
   Escape escape = Escape::kLog;
 };
 
+// JsonFormat is a JSON value with formats in it, before it is compiled: what json_format says.
+struct JsonFormat {
+  enum class Kind : uint8_t {
+    kFormat,   // text with %OPERATORS%: a string, or what a lone operator is
+    kLiteral,  // text is JSON as it stands: 3, true
+    kNull,
+    kObject,  // members in the given order
+    kList,    // members without keys
+  };
+  using Members = std::vector<std::pair<std::string, JsonFormat>>;
+
+  JsonFormat() = default;
+  JsonFormat(std::string format) : text(std::move(format)) {}  // NOLINT: reads like its JSON
+  JsonFormat(const char* format) : text(format) {}             // NOLINT
+  static JsonFormat literal(std::string json);
+  static JsonFormat null();
+  static JsonFormat object(Members members);
+  static JsonFormat list(Members members);
+
+  Kind kind = Kind::kFormat;
+  std::string text;
+  Members members;
+};
+
 // Format answers "what does this line, or this header value, say about the exchange?" It is a text
 // with Envoy's command operators (%REQ(:METHOD)%, %RESPONSE_CODE%...) compiled once into an array
 // of operations; docs/access_log.md lists the operators.
@@ -83,10 +106,13 @@ class Format {
   static absl::StatusOr<Format> parse(std::string_view text, Options options = {},
                                       std::vector<std::string>* warnings = nullptr);
   // A JSON object in one line: keys in the given order; a value that is a single numeric operator
-  // stays a number, a single operator without value is null, or left out when `omit_empty`.
-  static absl::StatusOr<Format> parse_json(
-      std::span<const std::pair<std::string, std::string>> members, bool omit_empty = false,
-      std::vector<std::string>* warnings = nullptr);
+  // stays a number, a single operator without value is null. With `omit_empty` nulls are left out,
+  // and so are objects in which nothing is left (Envoy; lists stay, empty as they may be). At most
+  // kMaxJsonDepth objects and lists inside each other.
+  static constexpr size_t kMaxJsonDepth = 32;
+  static absl::StatusOr<Format> parse_json(const JsonFormat::Members& members,
+                                           bool omit_empty = false,
+                                           std::vector<std::string>* warnings = nullptr);
   // Envoy's default access log format, with its line feed.
   static std::string_view default_text() noexcept;
 
@@ -96,6 +122,9 @@ class Format {
   // The value for a header. A literal and a lone operator over a header are returned as they are,
   // without a copy; everything else is written into the arena. At most 16 KiB: the rest is cut.
   std::string_view render(const Facts& facts, base::Arena& arena) const noexcept;
+
+  // It shows our end of the connection to the endpoint, which costs a system call to find out.
+  bool shows_upstream_local() const noexcept;
 
   // True when it has no operators: text() is all it ever renders.
   bool is_literal() const noexcept { return literal_; }
@@ -114,6 +143,7 @@ class Format {
     enum class Kind : uint8_t { kNone, kField, kMethod, kPath, kAuthority, kScheme, kStatus };
     Kind kind = Kind::kNone;
     HeaderId id = HeaderId::kOther;
+    bool in_one_line = false;  // Envoy joins its lines
     std::string name;
   };
   struct HeaderOperand {

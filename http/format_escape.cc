@@ -34,6 +34,32 @@ uint64_t load(const char* p) noexcept {
   return word;
 }
 
+// The one to seven bytes of a short text as a word, some of them twice; the rest of it is clean.
+uint64_t load_short(std::string_view text) noexcept {
+  const size_t n = text.size();
+  if (n >= 4) {
+    uint32_t first;
+    uint32_t last;
+    std::memcpy(&first, text.data(), sizeof(first));
+    std::memcpy(&last, text.data() + n - sizeof(last), sizeof(last));
+    return first | uint64_t{last} << 32;
+  }
+  const auto byte = [&](size_t i) { return uint64_t{static_cast<unsigned char>(text[i])}; };
+  constexpr uint64_t kClean = 0x6161616161000000u;
+  return kClean | byte(0) | byte(n / 2) << 8 | byte(n - 1) << 16;
+}
+
+// Whether all of a text needs no thought: most do. A false no costs a second look.
+template <typename Word>
+bool is_clean(std::string_view text, Word word_special) noexcept {
+  const size_t n = text.size();
+  if (n < 8) return n == 0 || word_special(load_short(text)) == 0;
+  for (size_t at = 0; at + 8 < n; at += 8) {
+    if (word_special(load(text.data() + at)) != 0) return false;
+  }
+  return word_special(load(text.data() + n - 8)) == 0;
+}
+
 // Length of the run of bytes from `at` on that need no thought. `Word` may stop early on a word
 // whose bytes are fine; the byte-wise test then decides.
 template <typename Word, typename Byte>
@@ -110,6 +136,7 @@ void append_json_escaped(std::string_view text, Sink& sink) noexcept {
   const auto special = [](uint64_t w) {
     return controls(w) | equal(w, '"') | equal(w, '\\') | (w & kHighs);
   };
+  if (is_clean(text, special)) return sink.append(text);
   size_t at = 0;
   while (at < text.size()) {
     const size_t run = clean_run(text, at, special, json_special);
@@ -120,6 +147,7 @@ void append_json_escaped(std::string_view text, Sink& sink) noexcept {
 }
 
 void append_log_escaped(std::string_view text, Sink& sink) noexcept {
+  if (is_clean(text, controls)) return sink.append(text);
   size_t at = 0;
   while (at < text.size()) {
     const size_t run = clean_run(text, at, controls, is_control);

@@ -16,6 +16,7 @@ enum class Format::Code : uint8_t {
   kProtocol,
   kUpstreamProtocol,
   kStartTime,  // (offset, size) of the pattern; size 0: the default
+  kEmitTime,   // the same
   kSpan,       // (from, to) stamps; flags: TimeUnit
   kCount,      // (NumberOf)
   kResponseCode,
@@ -28,16 +29,20 @@ enum class Format::Code : uint8_t {
   kGrpcStatus,  // (GrpcStyle)
   kReason,      // (0 code, 1 sentence)
   kQueryParam,  // (offset, size) of its name
+  kQueryParams,
   kMissing,
   // JSON only.
-  kJsonKey,  // (offset, size) of `"key":`; flags kWhole when one operator is the whole value
+  kJsonKey,  // (offset, size) of `"key":`, nothing in lists; flags kWhole when one operator is the
+             // whole value
   kJsonQuote,
+  kJsonOpen,   // flags kList
+  kJsonClose,  // the same
   kJsonEnd,
 };
 
 namespace format_op {
 
-enum Flag : uint8_t { kNoQuery = 1, kWhole = 2 };
+enum Flag : uint8_t { kNoQuery = 1, kWhole = 2, kList = 4 };
 enum TimeUnit : uint8_t { kMs, kUs, kNs };
 enum NumberOf : uint32_t {
   kBytesReceived,
@@ -48,6 +53,12 @@ enum NumberOf : uint32_t {
   kDownstreamWireSent,
   kUpstreamWireReceived,
   kUpstreamWireSent,
+  kUpstreamHeadReceived,
+  kUpstreamHeadSent,
+  // Names and values without what is between them, pseudo-headers included; as Envoy counts.
+  kRequestFieldBytes,
+  kResponseFieldBytes,
+  kResponseTrailerBytes,
   kAttempts,
   kConnectionId,
   kUpstreamConnectionId,

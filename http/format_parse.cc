@@ -7,7 +7,9 @@
 
 #include "base/text.h"
 #include "http/format.h"
+#include "http/format_operators.h"
 #include "http/format_ops.h"
+#include "http/header_edit.h"
 
 namespace sluice::http {
 
@@ -15,166 +17,16 @@ namespace {
 
 using Code = Format::Code;
 using base::Stamp;
-
-// What an operator's parentheses hold.
-enum class Arg : uint8_t {
-  kNone,
-  kIgnored,  // optional, of no consequence here
-  kHeader,
-  kTime,
-  kCost,
-  kDuration,
-  kGrpc,
-  kQuery,
-  kEnvironment,
-  kReason,
-  kHostname,
-  kUnsupported,  // accepted, renders as missing, warned about
-};
-
-struct Operator {
-  std::string_view name;
-  Code code;
-  Arg arg = Arg::kNone;
-  uint32_t a = 0;
-  uint32_t b = 0;
-  uint8_t flags = 0;
-};
+using format_op::Arg;
+using format_op::Operator;
 
 constexpr uint32_t n(Stamp stamp) { return static_cast<uint32_t>(stamp); }
-
-// clang-format off
-constexpr Operator kOperators[] = {
-    {"REQ", Code::kRequestHeader, Arg::kHeader},
-    {"REQ_WITHOUT_QUERY", Code::kRequestHeader, Arg::kHeader, 0, 0, format_op::kNoQuery},
-    {"RESP", Code::kResponseHeader, Arg::kHeader},
-    {"TRAILER", Code::kTrailer, Arg::kHeader},
-    {"PROTOCOL", Code::kProtocol},
-    {"UPSTREAM_PROTOCOL", Code::kUpstreamProtocol},
-    {"START_TIME", Code::kStartTime, Arg::kTime},
-    {"REQUEST_DURATION", Code::kSpan, Arg::kNone, n(Stamp::kReceived), n(Stamp::kRequestReceived)},
-    {"REQUEST_TX_DURATION", Code::kSpan, Arg::kNone, n(Stamp::kReceived), n(Stamp::kRequestSent)},
-    {"RESPONSE_DURATION", Code::kSpan, Arg::kNone, n(Stamp::kReceived), n(Stamp::kResponseFirst)},
-    {"RESPONSE_TX_DURATION", Code::kSpan, Arg::kNone, n(Stamp::kResponseFirst), n(Stamp::kFlushed)},
-    {"DURATION", Code::kSpan, Arg::kNone, n(Stamp::kReceived), n(Stamp::kFlushed)},
-    {"COMMON_DURATION", Code::kSpan, Arg::kDuration},
-    {"COST", Code::kSpan, Arg::kCost},
-    {"BYTES_RECEIVED", Code::kCount, Arg::kNone, format_op::kBytesReceived},
-    {"BYTES_SENT", Code::kCount, Arg::kNone, format_op::kBytesSent},
-    {"REQUEST_HEADERS_BYTES", Code::kCount, Arg::kNone, format_op::kRequestHeadBytes},
-    {"DOWNSTREAM_HEADER_BYTES_RECEIVED", Code::kCount, Arg::kNone, format_op::kRequestHeadBytes},
-    {"RESPONSE_HEADERS_BYTES", Code::kCount, Arg::kNone, format_op::kResponseHeadBytes},
-    {"DOWNSTREAM_HEADER_BYTES_SENT", Code::kCount, Arg::kNone, format_op::kResponseHeadBytes},
-    {"DOWNSTREAM_WIRE_BYTES_RECEIVED", Code::kCount, Arg::kNone, format_op::kDownstreamWireReceived},
-    {"DOWNSTREAM_WIRE_BYTES_SENT", Code::kCount, Arg::kNone, format_op::kDownstreamWireSent},
-    {"UPSTREAM_WIRE_BYTES_RECEIVED", Code::kCount, Arg::kNone, format_op::kUpstreamWireReceived},
-    {"UPSTREAM_WIRE_BYTES_SENT", Code::kCount, Arg::kNone, format_op::kUpstreamWireSent},
-    {"UPSTREAM_REQUEST_ATTEMPT_COUNT", Code::kCount, Arg::kNone, format_op::kAttempts},
-    {"CONNECTION_ID", Code::kCount, Arg::kNone, format_op::kConnectionId},
-    {"UPSTREAM_CONNECTION_ID", Code::kCount, Arg::kNone, format_op::kUpstreamConnectionId},
-    {"RESPONSE_CODE", Code::kResponseCode},
-    {"RESPONSE_CODE_DETAILS", Code::kDetails, Arg::kIgnored},
-    {"RESPONSE_FLAGS", Code::kFlags, Arg::kNone, 0},
-    {"RESPONSE_FLAGS_LONG", Code::kFlags, Arg::kNone, 1},
-    {"CONNECTION_TERMINATION_DETAILS", Code::kText, Arg::kNone, format_op::kTerminationDetails},
-    {"UPSTREAM_TRANSPORT_FAILURE_REASON", Code::kText, Arg::kNone, format_op::kTransportFailure},
-    {"UPSTREAM_CLUSTER", Code::kText, Arg::kNone, format_op::kClusterName},
-    {"UPSTREAM_CLUSTER_RAW", Code::kText, Arg::kNone, format_op::kClusterName},
-    {"ROUTE_NAME", Code::kText, Arg::kNone, format_op::kRouteName},
-    {"VIRTUAL_HOST_NAME", Code::kText, Arg::kNone, format_op::kVirtualHostName},
-    {"FILTER_CHAIN_NAME", Code::kText, Arg::kNone, format_op::kFilterChainName},
-    {"REQUESTED_SERVER_NAME", Code::kText, Arg::kIgnored, format_op::kServerName},
-    {"LOCAL_REPLY_BODY", Code::kText, Arg::kNone, format_op::kLocalReplyBody},
-    {"UPSTREAM_HOST", Code::kAddress, Arg::kNone, format_op::kUpstreamRemote, format_op::kFull},
-    {"UPSTREAM_HOST_NAME", Code::kUpstreamHostName, Arg::kNone, 0},
-    {"UPSTREAM_HOST_NAME_WITHOUT_PORT", Code::kUpstreamHostName, Arg::kNone, 1},
-    {"UPSTREAM_REMOTE_ADDRESS", Code::kAddress, Arg::kNone, format_op::kUpstreamRemote, format_op::kFull},
-    {"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kNone, format_op::kUpstreamRemote, format_op::kIp},
-    {"UPSTREAM_REMOTE_PORT", Code::kAddress, Arg::kNone, format_op::kUpstreamRemote, format_op::kPort},
-    {"UPSTREAM_LOCAL_ADDRESS", Code::kAddress, Arg::kNone, format_op::kUpstreamLocal, format_op::kFull},
-    {"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kNone, format_op::kUpstreamLocal, format_op::kIp},
-    {"UPSTREAM_LOCAL_PORT", Code::kAddress, Arg::kNone, format_op::kUpstreamLocal, format_op::kPort},
-    {"DOWNSTREAM_REMOTE_ADDRESS", Code::kAddress, Arg::kNone, format_op::kDownstreamRemote, format_op::kFull},
-    {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kIgnored, format_op::kDownstreamRemote, format_op::kIp},
-    {"DOWNSTREAM_REMOTE_PORT", Code::kAddress, Arg::kNone, format_op::kDownstreamRemote, format_op::kPort},
-    {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS", Code::kAddress, Arg::kNone, format_op::kDownstreamDirectRemote, format_op::kFull},
-    {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kIgnored, format_op::kDownstreamDirectRemote, format_op::kIp},
-    {"DOWNSTREAM_DIRECT_REMOTE_PORT", Code::kAddress, Arg::kNone, format_op::kDownstreamDirectRemote, format_op::kPort},
-    {"DOWNSTREAM_LOCAL_ADDRESS", Code::kAddress, Arg::kNone, format_op::kDownstreamLocal, format_op::kFull},
-    {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kIgnored, format_op::kDownstreamLocal, format_op::kIp},
-    {"DOWNSTREAM_LOCAL_PORT", Code::kAddress, Arg::kNone, format_op::kDownstreamLocal, format_op::kPort},
-    {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS", Code::kAddress, Arg::kNone, format_op::kDownstreamLocal, format_op::kFull},
-    {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT", Code::kAddress, Arg::kIgnored, format_op::kDownstreamLocal, format_op::kIp},
-    {"DOWNSTREAM_DIRECT_LOCAL_PORT", Code::kAddress, Arg::kNone, format_op::kDownstreamLocal, format_op::kPort},
-    {"STREAM_ID", Code::kStreamId},
-    {"HOSTNAME", Code::kLiteral, Arg::kHostname},
-    {"ENVIRONMENT", Code::kLiteral, Arg::kEnvironment},
-    {"QUERY_PARAM", Code::kQueryParam, Arg::kQuery},
-    {"GRPC_STATUS", Code::kGrpcStatus, Arg::kGrpc, format_op::kCamel},
-    {"GRPC_STATUS_NUMBER", Code::kGrpcStatus, Arg::kNone, format_op::kNumber},
-    {"REASON", Code::kReason, Arg::kReason},
-    {"ACCESS_LOG_TYPE", Code::kLiteral, Arg::kNone},
-
-    // What Envoy, too, renders as missing for a plain-text HTTP request.
-    {"VIRTUAL_CLUSTER_NAME", Code::kMissing},
-    {"BYTES_RETRANSMITTED", Code::kMissing},
-    {"PACKETS_RETRANSMITTED", Code::kMissing},
-    {"ROUNDTRIP_DURATION", Code::kMissing},
-    {"TRACE_ID", Code::kMissing},
-    {"SPAN_ID", Code::kMissing},
-    {"CUSTOM_FLAGS", Code::kMissing},
-    {"DOWNSTREAM_LOCAL_URI_SAN", Code::kMissing},
-    {"DOWNSTREAM_PEER_URI_SAN", Code::kMissing},
-    {"DOWNSTREAM_LOCAL_DNS_SAN", Code::kMissing},
-    {"DOWNSTREAM_PEER_DNS_SAN", Code::kMissing},
-    {"DOWNSTREAM_LOCAL_IP_SAN", Code::kMissing},
-    {"DOWNSTREAM_PEER_IP_SAN", Code::kMissing},
-    {"DOWNSTREAM_LOCAL_SUBJECT", Code::kMissing},
-    {"DOWNSTREAM_PEER_SUBJECT", Code::kMissing},
-    {"DOWNSTREAM_PEER_ISSUER", Code::kMissing},
-    {"DOWNSTREAM_PEER_SERIAL", Code::kMissing},
-    {"DOWNSTREAM_PEER_FINGERPRINT_1", Code::kMissing},
-    {"DOWNSTREAM_PEER_FINGERPRINT_256", Code::kMissing},
-    {"DOWNSTREAM_PEER_CERT", Code::kMissing},
-    {"DOWNSTREAM_PEER_CERT_V_START", Code::kMissing, Arg::kIgnored},
-    {"DOWNSTREAM_PEER_CERT_V_END", Code::kMissing, Arg::kIgnored},
-    {"DOWNSTREAM_TLS_SESSION_ID", Code::kMissing},
-    {"DOWNSTREAM_TLS_CIPHER", Code::kMissing},
-    {"DOWNSTREAM_TLS_VERSION", Code::kMissing},
-    {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", Code::kMissing},
-    {"TLS_JA3_FINGERPRINT", Code::kMissing},
-    {"TLS_JA4_FINGERPRINT", Code::kMissing},
-    {"UPSTREAM_TLS_SESSION_ID", Code::kMissing},
-    {"UPSTREAM_TLS_CIPHER", Code::kMissing},
-    {"UPSTREAM_TLS_VERSION", Code::kMissing},
-    {"UPSTREAM_PEER_SUBJECT", Code::kMissing},
-    {"UPSTREAM_PEER_ISSUER", Code::kMissing},
-    {"UPSTREAM_PEER_CERT", Code::kMissing},
-    {"UPSTREAM_LOCAL_SUBJECT", Code::kMissing},
-
-    {"DYNAMIC_METADATA", Code::kMissing, Arg::kUnsupported},
-    {"CLUSTER_METADATA", Code::kMissing, Arg::kUnsupported},
-    {"UPSTREAM_METADATA", Code::kMissing, Arg::kUnsupported},
-    {"METADATA", Code::kMissing, Arg::kUnsupported},
-    {"FILTER_STATE", Code::kMissing, Arg::kUnsupported},
-    {"UPSTREAM_FILTER_STATE", Code::kMissing, Arg::kUnsupported},
-    {"PER_REQUEST_STATE", Code::kMissing, Arg::kUnsupported},
-    {"UNIQUE_ID", Code::kMissing, Arg::kUnsupported},
-};
-// clang-format on
 
 constexpr std::string_view kDefaultText =
     "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" "
     "%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% "
     "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" "
     "\"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
-
-const Operator* find_operator(std::string_view name) noexcept {
-  for (const Operator& op : kOperators) {
-    if (op.name == name) return &op;
-  }
-  return nullptr;
-}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -211,7 +63,7 @@ class FormatParser {
   FormatParser(Format& out, std::vector<std::string>* warnings) : out_(out), warnings_(warnings) {}
 
   absl::Status parse(std::string_view text);
-  absl::Status parse_member(const std::string& key, std::string_view text);
+  absl::Status parse_members(const JsonFormat::Members& members, bool in_list, size_t depth);
   void end_json() { out_.ops_.push_back({.code = Code::kJsonEnd}); }
   // One literal and nothing else: no operations are left.
   void fold();
@@ -225,6 +77,11 @@ class FormatParser {
   absl::Status add_duration(Format::Op op, std::string_view arg, size_t at);
   absl::Status add_cost(Format::Op op, std::string_view arg, size_t at);
   absl::Status add_grpc(Format::Op op, std::string_view arg, size_t at);
+  absl::Status add_path(Format::Op op, std::string_view arg, size_t at);
+  absl::Status parse_member(const std::string& key, const JsonFormat& value, bool in_list,
+                            size_t depth);
+  absl::Status parse_string(std::string_view text);
+  void add_key(const std::string& key, bool in_list);
   void add_literal(std::string_view text);
   void store(Format::Op& op, std::string_view text);
   absl::StatusOr<Format::HeaderRef> header_ref(Code code, std::string_view name, size_t at);
@@ -265,7 +122,7 @@ absl::Status FormatParser::parse_operator(std::string_view text, size_t* at) {
   size_t end = begin + 1;
   while (end < text.size() && is_name(text[end])) ++end;
   const std::string_view name = text.substr(begin + 1, end - begin - 1);
-  const Operator* op = find_operator(name);
+  const Operator* op = format_op::find_operator(name);
   if (op == nullptr) {
     return error(begin, "unknown operator (write %% for a percent sign): %", name);
   }
@@ -310,6 +167,11 @@ absl::Status FormatParser::add(const Operator& op, std::string_view name,
       return add_duration(out, *arg, at);
     case Arg::kGrpc:
       return add_grpc(out, arg.value_or("CAMEL_STRING"), at);
+    case Arg::kPath:
+      return add_path(out, arg.value_or(""), at);
+    case Arg::kQueryParams:
+      if (arg && *arg != "ORIG") return error(at, "QUERY_PARAMS takes (ORIG): ", *arg);
+      break;
     case Arg::kQuery:
       store(out, *arg);
       break;
@@ -379,6 +241,7 @@ absl::StatusOr<Format::HeaderRef> FormatParser::header_ref(Code code, std::strin
   } else if (is_token(ref.name)) {
     ref.kind = Kind::kField;
     ref.id = header_id_of(ref.name);
+    ref.in_one_line = !may_stand_in_lines(ref.id);
   } else {
     return error(at, "not a header name: ", name);
   }
@@ -387,8 +250,9 @@ absl::StatusOr<Format::HeaderRef> FormatParser::header_ref(Code code, std::strin
 
 absl::Status FormatParser::add_time(Format::Op op, std::string_view arg, size_t at) {
   if (const size_t bad = find_bad_time_pattern(arg); bad != std::string_view::npos) {
-    return error(at, "START_TIME does not know the conversion (write %% for a percent sign): ",
-                 arg.substr(bad));
+    return error(
+        at, "START_TIME and EMIT_TIME do not know the conversion (write %% for a percent sign): ",
+        arg.substr(bad));
   }
   if (!arg.empty()) store(op, arg);
   out_.ops_.push_back(op);
@@ -440,6 +304,24 @@ absl::Status FormatParser::add_duration(Format::Op op, std::string_view arg, siz
   return absl::OkStatus();
 }
 
+// WQ or NQ (with or without the query), then :ORIG, :PATH or :ORIG_OR_PATH.
+absl::Status FormatParser::add_path(Format::Op op, std::string_view arg, size_t at) {
+  const size_t colon = arg.find(':');
+  const std::string_view query = arg.substr(0, colon);
+  const std::string_view which = colon == std::string_view::npos ? "" : arg.substr(colon + 1);
+  if (query == "NQ") {
+    op.flags = format_op::kNoQuery;
+  } else if (!query.empty() && query != "WQ") {
+    return error(at, "PATH takes WQ or NQ first: ", query);
+  }
+  if (which == "ORIG") return add_header(op, "x-envoy-original-path", at);
+  if (which == "PATH") return add_header(op, ":path", at);
+  if (!which.empty() && which != "ORIG_OR_PATH") {
+    return error(at, "PATH takes ORIG, PATH or ORIG_OR_PATH second: ", which);
+  }
+  return add_header(op, "x-envoy-original-path?:path", at);
+}
+
 absl::Status FormatParser::add_grpc(Format::Op op, std::string_view arg, size_t at) {
   if (arg == "CAMEL_STRING") {
     op.a = format_op::kCamel;
@@ -483,25 +365,74 @@ void FormatParser::add_literal(std::string_view text) {
   out_.ops_.push_back(op);
 }
 
-absl::Status FormatParser::parse_member(const std::string& key, std::string_view text) {
+absl::Status FormatParser::parse_members(const JsonFormat::Members& members, bool in_list,
+                                         size_t depth) {
   json_ = true;
-  std::string quoted(key.size() * 6 + 3, '\0');
-  Sink sink(quoted.data(), quoted.size());
-  sink.append('"');
-  append_json_escaped(key, sink);
-  sink.append("\":");
-  Format::Op op{.code = Code::kJsonKey};
-  store(op, sink.text());
-  const size_t at = out_.ops_.size();
-  out_.ops_.push_back(op);
-  out_.ops_.push_back({.code = Code::kJsonQuote});
-  if (absl::Status status = parse(text); !status.ok()) {
-    return base::config_error(key, ": ", base::message_of(status));
+  if (depth > Format::kMaxJsonDepth) {
+    return base::config_error("more than ", Format::kMaxJsonDepth,
+                              " objects and lists inside each other");
   }
-  const bool whole = out_.ops_.size() == at + 3 && out_.ops_.back().code != Code::kLiteral;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const auto& [key, value] = members[i];
+    if (absl::Status status = parse_member(key, value, in_list, depth); !status.ok()) {
+      const std::string at = in_list ? base::cat("[", i, "]") : key;
+      return base::config_error(at, ": ", base::message_of(status));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FormatParser::parse_member(const std::string& key, const JsonFormat& value,
+                                        bool in_list, size_t depth) {
+  using Kind = JsonFormat::Kind;
+  if (value.kind == Kind::kNull && out_.options_.missing == FormatOptions::Missing::kEmpty) {
+    return absl::OkStatus();
+  }
+  add_key(key, in_list);
+  switch (value.kind) {
+    case Kind::kFormat:
+      return parse_string(value.text);
+    case Kind::kLiteral:
+    case Kind::kNull: {
+      Format::Op op{.code = Code::kLiteral};
+      store(op, value.kind == Kind::kNull ? "null" : value.text);
+      out_.ops_.push_back(op);
+      return absl::OkStatus();
+    }
+    case Kind::kObject:
+    case Kind::kList: {
+      const uint8_t flags = value.kind == Kind::kList ? format_op::kList : 0;
+      out_.ops_.push_back({.code = Code::kJsonOpen, .flags = flags});
+      absl::Status status = parse_members(value.members, flags != 0, depth + 1);
+      out_.ops_.push_back({.code = Code::kJsonClose, .flags = flags});
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+void FormatParser::add_key(const std::string& key, bool in_list) {
+  Format::Op op{.code = Code::kJsonKey};
+  if (!in_list) {
+    std::string quoted(key.size() * 6 + 3, '\0');
+    Sink sink(quoted.data(), quoted.size());
+    sink.append('"');
+    append_json_escaped(key, sink);
+    sink.append("\":");
+    store(op, sink.text());
+  }
+  out_.ops_.push_back(op);
+}
+
+// Behind its key: one operator that is all of it, or a string.
+absl::Status FormatParser::parse_string(std::string_view text) {
+  const size_t at = out_.ops_.size();
+  out_.ops_.push_back({.code = Code::kJsonQuote});
+  if (absl::Status status = parse(text); !status.ok()) return status;
+  const bool whole = out_.ops_.size() == at + 2 && out_.ops_.back().code != Code::kLiteral;
   if (whole) {
-    out_.ops_[at].flags = format_op::kWhole;
-    out_.ops_.erase(out_.ops_.begin() + static_cast<ptrdiff_t>(at) + 1);
+    out_.ops_[at - 1].flags = format_op::kWhole;
+    out_.ops_.erase(out_.ops_.begin() + static_cast<ptrdiff_t>(at));
   } else {
     out_.ops_.push_back({.code = Code::kJsonQuote});
   }
@@ -527,20 +458,49 @@ absl::StatusOr<Format> Format::parse(std::string_view text, Options options,
   return format;
 }
 
-absl::StatusOr<Format> Format::parse_json(
-    std::span<const std::pair<std::string, std::string>> members, bool omit_empty,
-    std::vector<std::string>* warnings) {
+JsonFormat JsonFormat::literal(std::string json) {
+  JsonFormat out(std::move(json));
+  out.kind = Kind::kLiteral;
+  return out;
+}
+
+JsonFormat JsonFormat::null() {
+  JsonFormat out;
+  out.kind = Kind::kNull;
+  return out;
+}
+
+JsonFormat JsonFormat::object(Members members) {
+  JsonFormat out;
+  out.kind = Kind::kObject;
+  out.members = std::move(members);
+  return out;
+}
+
+JsonFormat JsonFormat::list(Members members) {
+  JsonFormat out;
+  out.kind = Kind::kList;
+  out.members = std::move(members);
+  return out;
+}
+
+absl::StatusOr<Format> Format::parse_json(const JsonFormat::Members& members, bool omit_empty,
+                                          std::vector<std::string>* warnings) {
   Format format;
   format.options_.missing =
       omit_empty ? FormatOptions::Missing::kEmpty : FormatOptions::Missing::kDash;
   FormatParser parser(format, warnings);
   // The opening brace is written by whoever meets the first JSON operation.
-  for (const auto& [key, text] : members) {
-    if (absl::Status status = parser.parse_member(key, text); !status.ok()) return status;
-  }
+  if (absl::Status status = parser.parse_members(members, false, 1); !status.ok()) return status;
   parser.end_json();
   parser.fold();
   return format;
+}
+
+bool Format::shows_upstream_local() const noexcept {
+  return std::any_of(ops_.begin(), ops_.end(), [](const Op& op) {
+    return op.code == Code::kAddress && op.a == format_op::kUpstreamLocal;
+  });
 }
 
 std::string_view Format::default_text() noexcept { return kDefaultText; }

@@ -24,10 +24,6 @@ struct Value {
   static Value known(std::string_view t) noexcept { return t.empty() ? Value() : of(t); }
 };
 
-size_t write_port(char* out, uint16_t port) noexcept {
-  return static_cast<size_t>(std::to_chars(out, out + 5, port).ptr - out);
-}
-
 void append_number(Sink& sink, uint64_t n) noexcept {
   char text[20];
   const char* end = std::to_chars(text, text + sizeof(text), n).ptr;
@@ -38,6 +34,46 @@ Value field_value(const FieldList* fields, HeaderId id, std::string_view name) n
   if (fields == nullptr) return {};
   const Field* f = id != HeaderId::kOther ? fields->find(id) : fields->find(name);
   return f == nullptr ? Value() : Value::of(f->value());
+}
+
+// The next line of the same field behind `f`, or null.
+const Field* next_line(const FieldList& fields, const Field* f) noexcept {
+  const HeaderId id = f->id;
+  while (++f != fields.end()) {
+    if (f->id == id && !f->removed()) return f;
+  }
+  return nullptr;
+}
+
+uint64_t bytes_of(const FieldList* fields) noexcept {
+  uint64_t bytes = 0;
+  if (fields == nullptr) return bytes;
+  for (const Field& f : *fields) {
+    if (!f.removed()) bytes += f.name().size() + f.value().size();
+  }
+  return bytes;
+}
+
+uint64_t bytes_of(const RequestHead* head) noexcept {
+  if (head == nullptr) return 0;
+  uint64_t bytes = bytes_of(&head->fields);
+  // Envoy has it as :authority only.
+  if (const Field* host = head->fields.find(HeaderId::kHost)) {
+    bytes -= host->name().size() + host->value().size();
+  }
+  const auto pseudo = [&](std::string_view name, std::string_view value) {
+    if (!value.empty()) bytes += name.size() + value.size();
+  };
+  pseudo(":method", head->method_text);
+  pseudo(":path", head->path);
+  pseudo(":authority", head->authority);
+  pseudo(":scheme", head->scheme);
+  return bytes;
+}
+
+uint64_t bytes_of(const ResponseHead* head) noexcept {
+  constexpr size_t kStatus = std::string_view(":status200").size();
+  return head == nullptr ? 0 : kStatus + bytes_of(&head->fields);
 }
 
 uint32_t grpc_of_http(uint16_t status) noexcept {
@@ -98,11 +134,13 @@ class FormatRenderer {
 
   Value raw_value(const Op& op) noexcept;
   Value request_header(const Op& op) noexcept;
-  Value request_header(const Format::HeaderRef& ref) const noexcept;
-  Value response_header(const Op& op) const noexcept;
-  Value response_header(const Format::HeaderRef& ref) const noexcept;
+  Value request_header(const Format::HeaderRef& ref) noexcept;
+  Value response_header(const Op& op) noexcept;
+  Value response_header(const Format::HeaderRef& ref) noexcept;
+  Value field(const FieldList& fields, const Format::HeaderRef& ref) noexcept;
   Value trailer(const Op& op) const noexcept;
-  Value start_time(const Op& op) noexcept;
+  Value time(const Op& op, base::WallNs at) noexcept;
+  int64_t since_start_ns() const noexcept;
   Value span(const Op& op) const noexcept;
   Value count(uint32_t what) const noexcept;
   Value flags(bool full) noexcept;
@@ -113,6 +151,7 @@ class FormatRenderer {
   Value stream_id() const noexcept;
   Value grpc_status(uint32_t style) const noexcept;
   Value query_param(std::string_view name) const noexcept;
+  Value query_params() const noexcept;
 
   std::string_view text_at(const Op& op) const noexcept {
     return {format_.texts_.data() + op.a, op.b};
@@ -123,7 +162,7 @@ class FormatRenderer {
 
   const Format& format_;
   const Facts& facts_;
-  char scratch_[192];
+  char scratch_[1024];
 };
 
 Value FormatRenderer::raw_value(const Op& op) noexcept {
@@ -141,7 +180,9 @@ Value FormatRenderer::raw_value(const Op& op) noexcept {
     case Code::kUpstreamProtocol:
       return Value::known(text_of(facts_.upstream_protocol));
     case Code::kStartTime:
-      return start_time(op);
+      return time(op, facts_.start_wall);
+    case Code::kEmitTime:
+      return time(op, facts_.start_wall + since_start_ns());
     case Code::kSpan:
       return span(op);
     case Code::kCount:
@@ -167,9 +208,13 @@ Value FormatRenderer::raw_value(const Op& op) noexcept {
                                  : base::text_of(facts_.reason).sentence);
     case Code::kQueryParam:
       return query_param(text_at(op));
+    case Code::kQueryParams:
+      return query_params();
     case Code::kMissing:
     case Code::kJsonKey:
     case Code::kJsonQuote:
+    case Code::kJsonOpen:
+    case Code::kJsonClose:
     case Code::kJsonEnd:
       break;
   }
@@ -184,13 +229,29 @@ Value FormatRenderer::request_header(const Op& op) noexcept {
   return v;
 }
 
-Value FormatRenderer::request_header(const Format::HeaderRef& ref) const noexcept {
+// Of a name that Envoy keeps in one line all lines, of others the first; as it logs them.
+Value FormatRenderer::field(const FieldList& fields, const Format::HeaderRef& ref) noexcept {
+  const Field* f = ref.id != HeaderId::kOther ? fields.find(ref.id) : fields.find(ref.name);
+  if (f == nullptr) return {};
+  const Field* next = ref.in_one_line ? next_line(fields, f) : nullptr;
+  if (next == nullptr) [[likely]]
+    return Value::of(f->value());
+  Sink sink(scratch_, sizeof(scratch_));
+  sink.append(f->value());
+  for (; next != nullptr; next = next_line(fields, next)) {
+    sink.append(ref.id == HeaderId::kCookie ? "; " : ",");
+    sink.append(next->value());
+  }
+  return Value::of(sink.text());
+}
+
+Value FormatRenderer::request_header(const Format::HeaderRef& ref) noexcept {
   using Kind = Format::HeaderRef::Kind;
   if (facts_.request == nullptr) return {};
   const RequestHead& head = *facts_.request;
   switch (ref.kind) {
     case Kind::kField:
-      return field_value(&head.fields, ref.id, ref.name);
+      return field(head.fields, ref);
     case Kind::kMethod:
       return Value::known(head.method_text);
     case Kind::kPath:
@@ -206,19 +267,19 @@ Value FormatRenderer::request_header(const Format::HeaderRef& ref) const noexcep
   return {};
 }
 
-Value FormatRenderer::response_header(const Op& op) const noexcept {
+Value FormatRenderer::response_header(const Op& op) noexcept {
   const Format::HeaderOperand& operand = format_.headers_[op.a];
   const Value v = response_header(operand.first);
   return v.kind == Value::Kind::kMissing ? response_header(operand.second) : v;
 }
 
-Value FormatRenderer::response_header(const Format::HeaderRef& ref) const noexcept {
+Value FormatRenderer::response_header(const Format::HeaderRef& ref) noexcept {
   if (facts_.response == nullptr) return {};
   if (ref.kind == Format::HeaderRef::Kind::kStatus) {
     return Value::of(uint64_t{facts_.response->status});
   }
   if (ref.kind != Format::HeaderRef::Kind::kField) return {};
-  return field_value(&facts_.response->fields, ref.id, ref.name);
+  return field(facts_.response->fields, ref);
 }
 
 Value FormatRenderer::trailer(const Op& op) const noexcept {
@@ -231,13 +292,19 @@ Value FormatRenderer::trailer(const Op& op) const noexcept {
   return {};
 }
 
-Value FormatRenderer::start_time(const Op& op) noexcept {
+int64_t FormatRenderer::since_start_ns() const noexcept {
+  if (facts_.stamps == nullptr) return 0;
+  return std::max<int64_t>(
+      0, facts_.stamps->between_ns(base::Stamp::kReceived, base::Stamp::kFlushed));
+}
+
+Value FormatRenderer::time(const Op& op, base::WallNs at) noexcept {
   if (op.b == 0) {
-    write_default_time(facts_.start_wall, scratch_);
+    write_default_time(at, scratch_);
     return Value::of({scratch_, kDefaultTimeBytes});
   }
   Sink sink(scratch_, sizeof(scratch_));
-  append_time(text_at(op), facts_.start_wall, sink);
+  append_time(text_at(op), at, sink);
   return Value::of(sink.text());
 }
 
@@ -275,6 +342,16 @@ Value FormatRenderer::count(uint32_t what) const noexcept {
       return Value::of(facts_.upstream_wire_received);
     case format_op::kUpstreamWireSent:
       return Value::of(facts_.upstream_wire_sent);
+    case format_op::kUpstreamHeadReceived:
+      return Value::of(facts_.upstream_head_received);
+    case format_op::kUpstreamHeadSent:
+      return Value::of(facts_.upstream_head_sent);
+    case format_op::kRequestFieldBytes:
+      return Value::of(bytes_of(facts_.request));
+    case format_op::kResponseFieldBytes:
+      return Value::of(bytes_of(facts_.response));
+    case format_op::kResponseTrailerBytes:
+      return Value::of(bytes_of(facts_.response_trailers));
     case format_op::kAttempts:
       return Value::of(uint64_t{facts_.attempts});
     case format_op::kConnectionId:
@@ -391,6 +468,13 @@ Value FormatRenderer::query_param(std::string_view name) const noexcept {
   return {};
 }
 
+Value FormatRenderer::query_params() const noexcept {
+  if (facts_.request == nullptr) return {};
+  const std::string_view path = facts_.request->path;
+  const size_t begin = path.find('?');
+  return begin == std::string_view::npos ? Value() : Value::known(path.substr(begin + 1));
+}
+
 void FormatRenderer::append_text(const Value& v, Sink& sink) noexcept {
   switch (v.kind) {
     case Value::Kind::kMissing:
@@ -427,25 +511,57 @@ void FormatRenderer::append_json_whole(const Value& v, Sink& sink) noexcept {
 
 void FormatRenderer::render_json(Sink& sink) noexcept {
   const bool omit = format_.options_.missing == FormatOptions::Missing::kEmpty;
+  // Where the value that is being written began, comma and key included, and whether it was the
+  // first: of this one, and of the objects and lists around it.
+  struct Begun {
+    size_t at;
+    bool first;
+  };
+  Begun around[Format::kMaxJsonDepth];
+  size_t depth = 0;
+  Begun begun{0, true};
   bool first = true;
   sink.append('{');
   for (size_t i = 0; i < format_.ops_.size(); ++i) {
     const Op& op = format_.ops_[i];
-    if (op.code == Code::kJsonEnd) {
-      sink.append("}\n");
-    } else if (op.code == Code::kJsonQuote) {
-      sink.append('"');
-    } else if (op.code != Code::kJsonKey) {
-      op.code == Code::kLiteral ? sink.append(text_at(op)) : append_json_inside(value(op), sink);
-    } else if ((op.flags & format_op::kWhole) == 0) {
-      if (!std::exchange(first, false)) sink.append(',');
-      sink.append(text_at(op));
-    } else {
-      const Value v = value(format_.ops_[++i]);
-      if (omit && v.kind == Value::Kind::kMissing) continue;
-      if (!std::exchange(first, false)) sink.append(',');
-      sink.append(text_at(op));
-      append_json_whole(v, sink);
+    switch (op.code) {
+      case Code::kJsonKey: {
+        const bool whole = (op.flags & format_op::kWhole) != 0;
+        const Value v = whole ? value(format_.ops_[++i]) : Value();
+        if (whole && omit && v.kind == Value::Kind::kMissing) break;
+        begun = {sink.size(), first};
+        if (!std::exchange(first, false)) sink.append(',');
+        sink.append(text_at(op));
+        if (whole) append_json_whole(v, sink);
+        break;
+      }
+      case Code::kJsonQuote:
+        sink.append('"');
+        break;
+      case Code::kJsonOpen:
+        around[depth++] = begun;
+        first = true;
+        sink.append((op.flags & format_op::kList) != 0 ? '[' : '{');
+        break;
+      case Code::kJsonClose:
+        begun = around[--depth];
+        if (omit && first && (op.flags & format_op::kList) == 0) {
+          sink.rewind(begun.at);
+          first = begun.first;
+          break;
+        }
+        first = false;
+        sink.append((op.flags & format_op::kList) != 0 ? ']' : '}');
+        break;
+      case Code::kJsonEnd:
+        sink.append("}\n");
+        break;
+      case Code::kLiteral:
+        sink.append(text_at(op));
+        break;
+      default:
+        append_json_inside(value(op), sink);
+        break;
     }
   }
 }
@@ -477,24 +593,6 @@ void Format::render(const Facts& facts, Sink& sink) const noexcept {
 std::string_view Format::render(const Facts& facts, base::Arena& arena) const noexcept {
   if (literal_) return texts_;
   return FormatRenderer(*this, facts).render(arena);
-}
-
-size_t format_address(const base::Address& address, char* out) noexcept {
-  if (address.is_unix()) {
-    const std::string& path = address.path();
-    const size_t n = std::min(path.size(), kMaxAddressText);
-    std::memcpy(out, path.data(), n);
-    return n;
-  }
-  if (!address.is_ip()) return 0;
-  char* next = out;
-  const bool brackets = !address.ip().v4;
-  if (brackets) *next++ = '[';
-  next += address.ip().format(next);
-  if (brackets) *next++ = ']';
-  *next++ = ':';
-  next += write_port(next, address.port());
-  return static_cast<size_t>(next - out);
 }
 
 }  // namespace sluice::http

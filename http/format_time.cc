@@ -283,7 +283,16 @@ void append_time(std::string_view pattern, base::WallNs at, Sink& sink) noexcept
   walk(pattern, civil(at), sink);
 }
 
-void write_default_time(base::WallNs at, char* out) noexcept {
+namespace {
+
+// Of the last second that this thread wrote: lines come many to a second.
+struct WrittenSecond {
+  int64_t second = INT64_MIN;
+  char text[kDefaultTimeBytes] = {};
+};
+constinit thread_local WrittenSecond written;
+
+void write_second(base::WallNs at, char* out) noexcept {
   const CivilTime t = civil(at);
   std::memcpy(out, "0000-00-00T00:00:00.000Z", kDefaultTimeBytes);
   const auto year = static_cast<uint32_t>(t.year);
@@ -294,7 +303,23 @@ void write_default_time(base::WallNs at, char* out) noexcept {
   put2(out + 11, t.hour);
   put2(out + 14, t.minute);
   put2(out + 17, t.second);
-  put_digits(out + 20, t.ns / 1'000'000, 3);
+}
+
+}  // namespace
+
+void write_default_time(base::WallNs at, char* out) noexcept {
+  int64_t second = at / base::kNsPerSec;
+  int64_t ns = at % base::kNsPerSec;
+  if (ns < 0) {
+    ns += base::kNsPerSec;
+    --second;
+  }
+  if (second != written.second) {
+    write_second(at, written.text);
+    written.second = second;
+  }
+  std::memcpy(out, written.text, kDefaultTimeBytes);
+  put_digits(out + 20, static_cast<uint32_t>(ns / 1'000'000), 3);
 }
 
 }  // namespace sluice::http

@@ -43,21 +43,6 @@ bool is_ours(HeaderId id) noexcept {
   }
 }
 
-// Fields that may stand in several lines; of all other known ones there is one.
-bool may_repeat(HeaderId id) noexcept {
-  switch (id) {
-    case HeaderId::kOther:
-    case HeaderId::kSetCookie:
-    case HeaderId::kForwarded:
-    case HeaderId::kTraceparent:
-    case HeaderId::kTracestate:
-    case HeaderId::kXEnvoyOriginalHost:
-      return true;
-    default:
-      return false;
-  }
-}
-
 absl::Status check_name(std::string_view name, std::string_view path) {
   if (name.starts_with(':')) {
     return base::config_error(path, ": pseudo-headers cannot be edited (use a rewrite): ", name);
@@ -109,7 +94,7 @@ bool overwrite(FieldList& fields, const HeaderEdit& edit, std::string_view value
 
 bool append(FieldList& fields, const HeaderEdit& edit, std::string_view value) noexcept {
   if (edit.id == HeaderId::kOther) return fields.add(edit.name, value);
-  if (may_repeat(edit.id)) return fields.add(edit.id, value);
+  if (may_stand_in_lines(edit.id)) return fields.add(edit.id, value);
   return fields.append_value(edit.id, edit.id == HeaderId::kCookie ? "; " : ",", value);
 }
 
@@ -153,6 +138,20 @@ uint32_t apply_level(std::span<const HeaderEdit> edits, FieldList& fields, const
 }
 
 }  // namespace
+
+bool may_stand_in_lines(HeaderId id) noexcept {
+  switch (id) {
+    case HeaderId::kOther:
+    case HeaderId::kSetCookie:
+    case HeaderId::kForwarded:
+    case HeaderId::kTraceparent:
+    case HeaderId::kTracestate:
+    case HeaderId::kXEnvoyOriginalHost:
+      return true;
+    default:
+      return false;
+  }
+}
 
 absl::Status compile_edits(const HeaderMutations& values, std::string_view path,
                            HeaderEditList* out, std::vector<std::string>* warnings) {

@@ -38,6 +38,10 @@ using HeaderEditList = std::vector<HeaderEdit>;
 absl::Status compile_edits(const HeaderMutations& values, std::string_view path,
                            HeaderEditList* out, std::vector<std::string>* warnings = nullptr);
 
+// Envoy keeps most of the fields that it knows in one line, joining further ones with a comma.
+// False for those.
+bool may_stand_in_lines(HeaderId id) noexcept;
+
 // Changes `fields` as Envoy does, level by level: removals; then all values are computed; then
 // overwrites; then additions. Appending to a field that Envoy keeps once joins the values with a
 // comma ("; " for cookie); others become a further line. A value that renders empty is skipped

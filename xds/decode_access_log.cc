@@ -1,6 +1,10 @@
 #include <google/protobuf/struct.pb.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <utility>
 
 #include "envoy/config/core/v3/substitution_format_string.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
@@ -21,30 +25,59 @@ using google::protobuf::Struct;
 using google::protobuf::Value;
 using Format = core::SubstitutionFormatString;
 
-absl::Status decode_json(const Context& context, const Path& at, const Struct& in,
-                         AccessLogValue* out) {
-  out->json = true;
-  for (const auto& [key, value] : in.fields()) {
-    switch (value.kind_case()) {
-      case Value::kStringValue:
-        out->json_format.emplace_back(key, value.string_value());
-        break;
-      case Value::kNumberValue:
-        out->json_format.emplace_back(key, base::cat(value.number_value()));
-        break;
-      case Value::kBoolValue:
-        out->json_format.emplace_back(key, value.bool_value() ? "true" : "false");
-        break;
-      case Value::kNullValue:
-        break;
-      default:
-        return context.error(Path(at, key),
-                             "nested objects and lists are not supported yet; write the keys at "
-                             "the top");
+using http::JsonFormat;
+
+// As Envoy writes it: whole numbers of up to 32 bits are numbers, others are strings.
+JsonFormat number_format(double number) {
+  const bool whole = number == std::floor(number) && number >= INT32_MIN && number <= INT32_MAX;
+  if (whole) return JsonFormat::literal(std::to_string(static_cast<int64_t>(number)));
+  char text[32];
+  std::string_view all(
+      text, static_cast<size_t>(std::to_chars(text, text + sizeof(text), number).ptr - text));
+  // "1e+20" is "1e20" there, "1e-07" is "1e-7".
+  const size_t e = all.find('e');
+  if (e == std::string_view::npos) return {std::string(all)};
+  const bool negative = all[e + 1] == '-';
+  std::string_view digits = all.substr(e + 2);
+  while (digits.size() > 1 && digits.front() == '0') digits.remove_prefix(1);
+  return {base::cat(all.substr(0, e), "e", negative ? "-" : "", digits)};
+}
+
+JsonFormat::Members members_of(const Struct& in);
+
+JsonFormat value_format(const Value& value) {
+  switch (value.kind_case()) {
+    case Value::kStringValue:
+      return {value.string_value()};
+    case Value::kNumberValue:
+      return number_format(value.number_value());
+    case Value::kBoolValue:
+      return JsonFormat::literal(value.bool_value() ? "true" : "false");
+    case Value::kStructValue:
+      return JsonFormat::object(members_of(value.struct_value()));
+    case Value::kListValue: {
+      JsonFormat::Members items;
+      for (const Value& item : value.list_value().values()) {
+        items.emplace_back("", value_format(item));
+      }
+      return JsonFormat::list(std::move(items));
     }
+    default:
+      return JsonFormat::null();
   }
-  std::sort(out->json_format.begin(), out->json_format.end());
-  return absl::OkStatus();
+}
+
+// Sorted by key, as Envoy.
+JsonFormat::Members members_of(const Struct& in) {
+  JsonFormat::Members out;
+  for (const auto& [key, value] : in.fields()) out.emplace_back(key, value_format(value));
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return out;
+}
+
+void decode_json(const Struct& in, AccessLogValue* out) {
+  out->json = true;
+  out->json_format = members_of(in);
 }
 
 absl::Status decode_format(const Context& context, const Path& at, const Format& in,
@@ -55,7 +88,8 @@ absl::Status decode_format(const Context& context, const Path& at, const Format&
       out->text_format = in.text_format();
       return absl::OkStatus();
     case Format::kJsonFormat:
-      return decode_json(context, Path(at, "json_format"), in.json_format(), out);
+      decode_json(in.json_format(), out);
+      return absl::OkStatus();
     case Format::kTextFormatSource: {
       auto text =
           decode_data_source(context, Path(at, "text_format_source"), in.text_format_source());
@@ -78,9 +112,11 @@ absl::Status decode_file(const Context& context, const Path& at, const FileAcces
       out->text_format = in.format();
       return absl::OkStatus();
     case FileAccessLog::kJsonFormat:
-      return decode_json(context, Path(at, "json_format"), in.json_format(), out);
+      decode_json(in.json_format(), out);
+      return absl::OkStatus();
     case FileAccessLog::kTypedJsonFormat:
-      return decode_json(context, Path(at, "typed_json_format"), in.typed_json_format(), out);
+      decode_json(in.typed_json_format(), out);
+      return absl::OkStatus();
     case FileAccessLog::kLogFormat:
       return decode_format(context, Path(at, "log_format"), in.log_format(), out);
     default:

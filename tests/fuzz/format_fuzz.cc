@@ -76,8 +76,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       check(format->render(x.facts, x.arena) == line);
     }
   }
-  const std::vector<std::pair<std::string, std::string>> members = {{"k", text},
-                                                                    {value, "%REQ(:PATH)%"}};
+  const http::JsonFormat::Members members = {
+      {"k", text},
+      {value, "%REQ(:PATH)%"},
+      {"o", http::JsonFormat::object({{value, http::JsonFormat::list({{"", text}})}})}};
   const auto json = http::Format::parse_json(members);
   if (json.ok()) {
     const std::string line = render(*json, x.facts);

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <functional>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -18,6 +20,9 @@ namespace {
 
 using oracle::SampleExchange;
 using testing::HasSubstr;
+
+using Kind = JsonFormat::Kind;
+using Members = JsonFormat::Members;
 
 class FormatTest : public testing::Test {
  protected:
@@ -35,7 +40,7 @@ class FormatTest : public testing::Test {
     format.render(x.facts, sink);
     return std::string(sink.text());
   }
-  std::string json(std::vector<std::pair<std::string, std::string>> members, bool omit = false) {
+  std::string json(const JsonFormat::Members& members, bool omit = false) {
     auto format = Format::parse_json(members, omit);
     if (!format.ok()) return std::string(base::message_of(format.status()));
     return render(*format);
@@ -77,6 +82,11 @@ TEST_F(FormatTest, Operators) {
       {"%RESP(:STATUS)%", "200"},
       {"%TRAILER(X-SUM)%", "abc"},
       {"%TRAILER(X-NO?X-SUM)%", "abc"},
+      {"%PATH% %PATH(WQ)% %PATH(NQ:PATH)%", "/a/b?x=1&y=two&z /a/b?x=1&y=two&z /a/b"},
+      {"%PATH(NQ:ORIG)% %PATH(:ORIG_OR_PATH)%", "- /a/b?x=1&y=two&z"},
+      {"%QUERY_PARAMS% %QUERY_PARAMS(ORIG)%", "x=1&y=two&z x=1&y=two&z"},
+      {"%EMIT_TIME% %EMIT_TIME(%S.%3f)%", "2018-05-12T07:03:04.145Z 04.145"},
+      {"%UPSTREAM_CONNECTION_POOL_READY_DURATION%", "-"},
       {"%PROTOCOL% %UPSTREAM_PROTOCOL%", "HTTP/1.1 HTTP/1.1"},
       {"%START_TIME%", "2018-05-12T07:03:04.123Z"},
       {"%START_TIME(%Y/%m/%dT%H:%M:%S%z %s)%", "2018/05/12T07:03:04+0000 1526108584"},
@@ -97,7 +107,9 @@ TEST_F(FormatTest, Operators) {
       {"%COST(parse)%", "700"},
       {"%COST(route)%", "-"},
       {"%BYTES_RECEIVED% %BYTES_SENT%", "5 1234"},
-      {"%REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES%", "150 90"},
+      {"%REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES% %RESPONSE_TRAILERS_BYTES%", "194 72 8"},
+      {"%DOWNSTREAM_HEADER_BYTES_RECEIVED% %DOWNSTREAM_HEADER_BYTES_SENT%", "150 90"},
+      {"%UPSTREAM_HEADER_BYTES_SENT% %UPSTREAM_HEADER_BYTES_RECEIVED%", "160 80"},
       {"%RESPONSE_CODE%", "200"},
       {"%RESPONSE_CODE_DETAILS%", "via_upstream"},
       {"%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", "- -"},
@@ -195,7 +207,7 @@ TEST_F(FormatTest, ErrorsNamePositionAndRemedy) {
       {"%REQ(a):0%", "must be a number"},
       {"%REQ(a):70000%", "must be a number"},
       {"%PROTOCOL(x)%", "%PROTOCOL% takes no argument: x"},
-      {"%START_TIME(%Y %Q)%", "does not know the conversion"},
+      {"%START_TIME(%Y %Q)%", "do not know the conversion"},
       {"%COST(tea)%", "COST takes one of"},
       {"%COMMON_DURATION(A:B:ms)%", "unknown point: A"},
       {"%COMMON_DURATION(DS_RX_BEG:DS_TX_END:h)%", "precision is ms, us or ns: h"},
@@ -269,6 +281,20 @@ TEST_F(FormatTest, LiteralsAreFoldedAndKnown) {
   EXPECT_FALSE(Format::parse("%PROTOCOL%")->is_literal());
 }
 
+TEST_F(FormatTest, HeadersThatEnvoyKeepsInOneLineAreJoined) {
+  SampleExchange::add(x.request.fields, {{"user-agent", "two"},
+                                         {"cookie", "a=1"},
+                                         {"cookie", "b=2"},
+                                         {"set-cookie", "c=3"},
+                                         {"set-cookie", "d=4"}});
+  EXPECT_EQ(render("%REQ(USER-AGENT)% %REQ(COOKIE)% %REQ(SET-COOKIE)% %REQ(X-CUSTOM)%"),
+            "curl/8.0,two a=1; b=2 c=3 first");
+  x.request.fields.remove(x.request.fields.find("user-agent"));
+  EXPECT_EQ(render("%REQ(USER-AGENT)%"), "two");
+  SampleExchange::add(x.response.fields, {{"via", std::string(2000, 'v')}, {"via", "w"}});
+  EXPECT_EQ(render("%RESP(VIA)%").size(), 1024u);  // joined ones are cut
+}
+
 TEST_F(FormatTest, JsonKeepsOrderAndNumbers) {
   EXPECT_EQ(json({{"code", "%RESPONSE_CODE%"},
                   {"b", "%BYTES_SENT% B"},
@@ -291,6 +317,103 @@ TEST_F(FormatTest, JsonOmitsEmptyValues) {
 TEST_F(FormatTest, JsonErrorsNameTheKey) {
   EXPECT_EQ(json({{"k", "%X%"}}),
             "k: position 0: unknown operator (write %% for a percent sign): %X");
+  EXPECT_EQ(json({{"k", JsonFormat::list({{"", "a"}, {"", JsonFormat::object({{"o", "%X%"}})}})}}),
+            "k: [1]: o: position 0: unknown operator (write %% for a percent sign): %X");
+}
+
+TEST_F(FormatTest, JsonNestsObjectsAndLists) {
+  const JsonFormat three = JsonFormat::literal("3");
+  const JsonFormat null = JsonFormat::null();
+  const JsonFormat none = "%REQ(X-NONE)%";
+  const auto object = &JsonFormat::object;
+  const Members list = {{"", none},
+                        {"", three},
+                        {"", null},
+                        {"", object({})},
+                        {"", object({{"a", three}})},
+                        {"", JsonFormat::list({})}};
+  const Members members = {{"deep", object({{"a", object({{"c", none}})}})},
+                           {"l", JsonFormat::list({})},
+                           {"list", JsonFormat::list(list)},
+                           {"o", object({{"code", "%RESPONSE_CODE%"}, {"x", "<%REQ(X-NONE)%>"}})},
+                           {"z", null}};
+  EXPECT_EQ(json(members),
+            "{\"deep\":{\"a\":{\"c\":null}},\"l\":[],\"list\":[null,3,null,{},{\"a\":3},[]],"
+            "\"o\":{\"code\":200,\"x\":\"<->\"},\"z\":null}\n");
+  EXPECT_EQ(json(members, true),
+            "{\"l\":[],\"list\":[3,{\"a\":3},[]],\"o\":{\"code\":200,\"x\":\"<>\"}}\n");
+}
+
+TEST_F(FormatTest, JsonDepthIsBounded) {
+  const auto nested = [](size_t depth) {
+    JsonFormat value = "x";
+    for (size_t i = 1; i < depth; ++i) {
+      Members items;
+      items.emplace_back("", std::move(value));
+      value = JsonFormat::list(std::move(items));
+    }
+    Members members;
+    members.emplace_back("k", std::move(value));
+    return members;
+  };
+  EXPECT_EQ(json(nested(Format::kMaxJsonDepth)),
+            "{\"k\":" + std::string(31, '[') + "\"x\"" + std::string(31, ']') + "}\n");
+  EXPECT_THAT(json(nested(Format::kMaxJsonDepth + 1)), testing::HasSubstr("more than 32 objects"));
+}
+
+// What a value is, said plainly; none: left out.
+std::optional<std::string> slow_json(const JsonFormat& value, bool omit) {
+  const auto leaf = [&](std::string_view text) -> std::optional<std::string> {
+    if (text == "%RESPONSE_CODE%") return "200";
+    if (text == "%PROTOCOL%") return "\"HTTP/1.1\"";
+    if (text == "x%REQ(X-NONE)%") return omit ? "\"x\"" : "\"x-\"";
+    if (text == "%REQ(X-NONE)%") return omit ? std::nullopt : std::optional<std::string>("null");
+    return "\"" + std::string(text) + "\"";
+  };
+  switch (value.kind) {
+    case Kind::kFormat:
+      return leaf(value.text);
+    case Kind::kLiteral:
+      return value.text;
+    case Kind::kNull:
+      return omit ? std::nullopt : std::optional<std::string>("null");
+    default:
+      break;
+  }
+  const bool list = value.kind == Kind::kList;
+  std::string inside;
+  for (const auto& [key, member] : value.members) {
+    const auto text = slow_json(member, omit);
+    if (!text) continue;
+    if (!inside.empty()) inside += ',';
+    inside += list ? *text : "\"" + key + "\":" + *text;
+  }
+  if (omit && !list && inside.empty()) return std::nullopt;
+  return (list ? "[" : "{") + inside + (list ? "]" : "}");
+}
+
+TEST_F(FormatTest, JsonAgreesWithTheSlowOracleOnRandomTrees) {
+  std::mt19937 random(7);
+  const char* const leaves[] = {"%RESPONSE_CODE%", "%PROTOCOL%", "x%REQ(X-NONE)%",
+                                "%REQ(X-NONE)%",   "plain",      ""};
+  const std::function<JsonFormat(int)> make = [&](int depth) -> JsonFormat {
+    const auto pick = random() % (depth > 5 ? 8 : 12);
+    if (pick < 6) return leaves[pick];
+    if (pick == 6) return JsonFormat::literal("true");
+    if (pick == 7) return JsonFormat::null();
+    Members members;
+    for (auto n = random() % 4; n > 0; --n) members.emplace_back("k", make(depth + 1));
+    return pick % 2 == 0 ? JsonFormat::object(std::move(members))
+                         : JsonFormat::list(std::move(members));
+  };
+  for (int i = 0; i < 2000; ++i) {
+    Members members;
+    for (auto n = random() % 5; n > 0; --n) members.emplace_back("m", make(1));
+    for (const bool omit : {false, true}) {
+      const auto expected = slow_json(JsonFormat::object(members), omit);
+      ASSERT_EQ(json(members, omit), expected.value_or("{}") + "\n");
+    }
+  }
 }
 
 TEST(JsonEscape, Utf8IsKeptAndTheRestReplaced) {

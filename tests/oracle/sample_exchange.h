@@ -73,6 +73,8 @@ struct SampleExchange {
     facts.bytes_sent = 1234;
     facts.request_head_bytes = 150;
     facts.response_head_bytes = 90;
+    facts.upstream_head_sent = 160;
+    facts.upstream_head_received = 80;
     facts.attempts = 1;
     facts.response_code = 200;
     facts.protocol = http::Protocol::kHttp11;
