@@ -12,8 +12,6 @@ namespace sluice::filters {
 namespace {
 
 using Catalogue = AnyChain::Filters;
-constexpr size_t kNumFilters = std::tuple_size_v<Catalogue>;
-static_assert(kNumFilters < 256);
 
 // Calls fn<kind, Filter>() for each filter of the catalogue.
 template <typename Fn>
@@ -23,14 +21,6 @@ constexpr void each_filter(Fn&& fn) {
   }(std::make_index_sequence<kNumFilters>());
 }
 
-template <typename F>
-constexpr uint8_t kind_of() {
-  uint8_t kind = 0;
-  each_filter([&]<size_t I, typename G>() {
-    if constexpr (std::is_same_v<F, G>) kind = static_cast<uint8_t>(I);
-  });
-  return kind;
-}
 constexpr uint8_t kRouterKind = kind_of<Router>();
 
 struct Entry {
@@ -105,6 +95,12 @@ absl::StatusOr<std::shared_ptr<const Router::Config>> Router::compile(const Valu
   return std::make_shared<const FilterRouter>(value);
 }
 
+void HeaderMutation::apply_one_by_one(Level* level) {
+  for (http::HeaderEditList* edits : {&level->request, &level->response}) {
+    for (http::HeaderEdit& edit : *edits) edit.begins_level = true;
+  }
+}
+
 absl::StatusOr<std::shared_ptr<const HeaderMutation::Config>> HeaderMutation::compile(
     const Value& value, std::string_view path, std::vector<std::string>* warnings) {
   auto config = std::make_shared<Config>();
@@ -116,6 +112,8 @@ absl::StatusOr<std::shared_ptr<const HeaderMutation::Config>> HeaderMutation::co
                                base::cat(path, ".mutations.response_mutations"), &config->response,
                                warnings);
   if (!status.ok()) return status;
+  apply_one_by_one(config.get());
+  config->most_specific_wins = value.most_specific_wins;
   return std::shared_ptr<const Config>(std::move(config));
 }
 
@@ -147,6 +145,7 @@ absl::StatusOr<std::shared_ptr<const FilterChain>> FilterChain::compile(
       if (name == value.name) return base::config_error(here, ": name is used twice: ", name);
     }
     chain->names_.push_back(value.name);
+    chain->name_ids_.push_back(filter_name_id(value.name));
     chain->kinds_.push_back(compiled->kind);
     chain->configs_.push_back(value.disabled ? nullptr : compiled->config.get());
     chain->state_offsets_.push_back(static_cast<uint16_t>(state_bytes));
@@ -156,10 +155,30 @@ absl::StatusOr<std::shared_ptr<const FilterChain>> FilterChain::compile(
   if (state_bytes > 16 * 1024) {
     return base::config_error(path, ": filters need too much memory per exchange: ", state_bytes);
   }
-  chain->state_bytes_ = static_cast<uint16_t>(state_bytes);
+  chain->lists_ = {chain->configs_.data(), chain->kinds_.data(), chain->state_offsets_.data(),
+                   static_cast<uint16_t>(state_bytes), static_cast<uint8_t>(values.size())};
   chain->router_ = static_cast<const FilterRouter*>(chain->configs_.back());
   chain->index_ = chain_for(chain->kinds_);
   return std::shared_ptr<const FilterChain>(std::move(chain));
+}
+
+bool FilterChain::for_route(const RouteFilters& route, base::Arena& arena,
+                            ChainConfigs* out) const noexcept {
+  const size_t n = configs_.size();
+  auto** const lists = static_cast<const void**>(arena.alloc(2 * n * sizeof(void*), sizeof(void*)));
+  if (lists == nullptr) return false;
+  for (size_t i = 0; i < n; ++i) {
+    lists[i] = configs_[i];
+    lists[n + i] = nullptr;
+    const RouteFilters::Entry* const entry = route.find(name_ids_[i]);
+    if (entry == nullptr || kinds_[i] == kRouterKind) continue;
+    lists[i] = entry->says == RouteFilters::Says::kOff ? nullptr : owned_[i].get();
+    if (entry->kind == kinds_[i]) lists[n + i] = entry->config.get();
+  }
+  *out = lists_;
+  out->configs = lists;
+  out->route_configs = lists + n;
+  return true;
 }
 
 std::string FilterChain::describe() const {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "filters/chain.h"
 #include "filters/header_mutation.h"
+#include "filters/route_filters.h"
 #include "filters/router.h"
 #include "filters/values.h"
 
@@ -25,6 +26,25 @@ namespace sluice::filters {
 using AnyChain = VariantChain<HeaderMutation, Router>;
 
 using Chains = std::tuple<FusedChain<Router>, FusedChain<HeaderMutation, Router>, AnyChain>;
+
+inline constexpr size_t kNumFilters = std::tuple_size_v<AnyChain::Filters>;
+static_assert(kNumFilters < 256);
+
+// A filter's place in the catalogue.
+template <typename F>
+constexpr uint8_t kind_of() {
+  return []<typename... All>(const VariantChain<All...>*) {
+    uint8_t kind = 0;
+    static_cast<void>(((std::is_same_v<F, All> || (++kind, false)) || ...));
+    return kind;
+  }(static_cast<const AnyChain*>(nullptr));
+}
+
+// FilterCosts is what hooks cost on the exchanges that were sampled, in nanoseconds, by kind:
+// requests, then responses. One writer, a worker; any thread reads.
+struct FilterCosts {
+  base::Histogram spans[2 * kNumFilters];
+};
 
 inline constexpr size_t kNumChains = std::tuple_size_v<Chains>;
 inline constexpr uint8_t kAnyChain = static_cast<uint8_t>(kNumChains - 1);
@@ -58,10 +78,10 @@ class FilterChain {
   uint8_t index() const noexcept { return index_; }
   bool fused() const noexcept { return index_ != kAnyChain; }
   size_t size() const noexcept { return configs_.size(); }
-  ChainConfigs configs() const noexcept {
-    return {configs_.data(), kinds_.data(), state_offsets_.data(), state_bytes_,
-            static_cast<uint8_t>(configs_.size())};
-  }
+  const ChainConfigs& configs() const noexcept { return lists_; }
+  // What to run for a route that says something of filters; the lists are the arena's. Costs a
+  // comparison per filter and entry. False: no memory.
+  bool for_route(const RouteFilters& route, base::Arena& arena, ChainConfigs* out) const noexcept;
   // Names as configured; canonical names are catalogue_name(kind).
   std::span<const std::string> names() const noexcept { return names_; }
   std::span<const uint8_t> kinds() const noexcept { return kinds_; }
@@ -71,13 +91,14 @@ class FilterChain {
   const FilterRouter& router() const noexcept { return *router_; }
 
  private:
+  ChainConfigs lists_;  // of the vectors below
   std::vector<const void*> configs_;
   std::vector<uint8_t> kinds_;
   std::vector<uint16_t> state_offsets_;
   std::vector<std::shared_ptr<const void>> owned_;
   std::vector<std::string> names_;
+  std::vector<uint32_t> name_ids_;
   const FilterRouter* router_ = nullptr;
-  uint16_t state_bytes_ = 0;
   uint8_t index_ = kAnyChain;
 };
 

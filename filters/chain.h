@@ -28,10 +28,12 @@ constexpr size_t kNumPhases = 4;
 // the listener, or of a route that overrides some. Immutable; lives in a FilterChain or a route.
 struct ChainConfigs {
   const void* const* configs = nullptr;
-  const uint8_t* kinds = nullptr;           // index in the catalogue; VariantChain only
+  const uint8_t* kinds = nullptr;           // index in the catalogue
   const uint16_t* state_offsets = nullptr;  // VariantChain only
   uint16_t state_bytes = 0;
   uint8_t size = 0;
+  // What the route says of each filter, null for nothing; null as a whole for most routes.
+  const void* const* route_configs = nullptr;
 };
 
 // ChainRun is one exchange's passage through a chain: where it is and its filters' states.
@@ -42,7 +44,8 @@ struct ChainRun {
   // filter, which is the last of the list for responses.
   uint8_t next[kNumPhases] = {};
   bool begun = false;
-  // 2 * size histograms (requests, then responses) on the exchanges that are sampled, else null.
+  // On the exchanges that are sampled: two histograms per kind of filter, of requests and of
+  // responses; else null.
   base::Histogram* costs = nullptr;
 };
 
@@ -100,12 +103,13 @@ inline Verdict call_hook(ChainRun& run, size_t at, const void* config, void* sta
                          FilterContext& x, Args&... args) noexcept {
   const auto& c = *static_cast<const typename F::Config*>(config);
   auto& s = *static_cast<typename F::State*>(state);
+  x.route_config = run.chain.route_configs == nullptr ? nullptr : run.chain.route_configs[at];
   if (run.costs == nullptr) [[likely]]
     return Hook::template call<F>(c, s, x, args...);
   const base::Ticks begin = base::ticks_now();
   const Verdict verdict = Hook::template call<F>(c, s, x, args...);
   const auto ns = static_cast<uint64_t>(base::ns_of_ticks(base::ticks_now() - begin));
-  run.costs[(Hook::kReverse ? run.chain.size : 0) + at].add(ns);
+  run.costs[2 * run.chain.kinds[at] + (Hook::kReverse ? 1 : 0)].add(ns);
   return verdict;
 }
 
@@ -167,6 +171,9 @@ struct FusedChain : ChainPhases<FusedChain<Fs...>> {
   using Filters = std::tuple<Fs...>;
   static constexpr size_t kSize = sizeof...(Fs);
   static constexpr bool kFused = true;
+  static constexpr bool kHasHooks =
+      ((HasOnRequest<Fs> || HasOnResponse<Fs> || HasOnRequestBody<Fs> || HasOnResponseBody<Fs>) ||
+       ...);
   // Whether the chain looks at bodies at all: if not, they need not pass through it.
   static constexpr bool kSeesRequestBody = (HasOnRequestBody<Fs> || ...);
   static constexpr bool kSeesResponseBody = (HasOnResponseBody<Fs> || ...);
@@ -257,6 +264,7 @@ template <Filter... All>
 struct VariantChain : ChainPhases<VariantChain<All...>> {
   using Filters = std::tuple<All...>;
   static constexpr bool kFused = false;
+  static constexpr bool kHasHooks = true;
   static constexpr bool kSeesRequestBody = (HasOnRequestBody<All> || ...);
   static constexpr bool kSeesResponseBody = (HasOnResponseBody<All> || ...);
 

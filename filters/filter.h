@@ -50,6 +50,9 @@ struct FilterContext {
   base::Arena* arena = nullptr;
   LocalReply* reply = nullptr;
   Resume resume{};
+  // What the request's route says beside the filter's own configuration: the filter's RouteConfig,
+  // or null. The chain sets it before each hook.
+  const void* route_config = nullptr;
 };
 
 // A filter is a type with static hooks over two things: its compiled configuration (immutable,
@@ -61,6 +64,7 @@ struct FilterContext {
 //   using Value    its configuration as a plain value (filters/values.h)
 //   using Config   its configuration compiled
 //   using State    its state; std::monostate when there is none
+//   using RouteConfig   where it has one: what routes say of it, see context.route_config
 //   static absl::StatusOr<std::shared_ptr<const Config>> compile(const Value&, path, warnings)
 //
 // and those hooks that it needs, all `static ... noexcept`; a hook that is not there costs nothing:

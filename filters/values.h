@@ -15,6 +15,25 @@ struct FilterHeaderMutation {
   std::vector<std::string> request_remove;
   std::vector<http::HeaderMutation> response_add;
   std::vector<std::string> response_remove;
+  // Mutations of routes: the route's own last. Else the route's first.
+  bool most_specific_wins = false;
+};
+
+// Of a route, a virtual host or a route configuration: added to what the chain's filter says.
+struct RouteHeaderMutation {
+  std::vector<http::HeaderMutation> request_add;
+  std::vector<std::string> request_remove;
+  std::vector<http::HeaderMutation> response_add;
+  std::vector<std::string> response_remove;
+};
+
+// What typed_per_filter_config says of the filter that the chain calls `name`. Without a
+// configuration it only switches the filter on or off.
+using RouteFilterConfig = std::variant<std::monostate, RouteHeaderMutation>;
+struct RouteFilterValue {
+  std::string name;
+  bool disabled = false;
+  RouteFilterConfig config = {};
 };
 
 struct FilterRouter {

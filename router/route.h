@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "filters/route_filters.h"
 #include "http/header_edit.h"
 #include "http/message.h"
 #include "router/cluster_ids.h"
@@ -118,6 +119,7 @@ struct RoutePolicy {
   std::vector<WeightedTarget> weighted;  // kWeighted
   uint64_t total_weight = 0;
 
+  std::shared_ptr<const filters::RouteFilters> filters;  // null: the chain runs as it is
   PathRewriteRule path_rewrite;
   HostRewriteRule host_rewrite;
   std::unique_ptr<const RetryRule> retry;  // the route's, or its virtual host's; null: none

@@ -26,6 +26,13 @@ std::string inherited_text(const RouteConfigValue& config, const CompileOptions&
   std::string out = base::cat(config.most_specific_header_mutations_wins, options.num_workers);
   write_edits(config.request_headers, &out);
   write_edits(config.response_headers, &out);
+  for (const filters::RouteFilterValue& f : config.filters) {
+    base::cat_to(out, f.name.size(), ':', f.name, f.disabled, f.config.index());
+    if (const auto* m = std::get_if<filters::RouteHeaderMutation>(&f.config)) {
+      write_edits({m->request_add, m->request_remove}, &out);
+      write_edits({m->response_add, m->response_remove}, &out);
+    }
+  }
   return out;
 }
 
@@ -81,9 +88,12 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::compile(
   table->internal_only_headers_ = config.internal_only_headers;
   table->inherited_ = inherited_text(config, options);
   SharedPolicies policies;
-  const Inherited inherited{&config.request_headers, &config.response_headers,
-                            config.most_specific_header_mutations_wins, options.num_workers,
-                            &policies};
+  const Inherited inherited{&config.request_headers,
+                            &config.response_headers,
+                            config.most_specific_header_mutations_wins,
+                            options.num_workers,
+                            &policies,
+                            &config.filters};
   const bool may_reuse = previous != nullptr && previous->inherited_ == table->inherited_;
   const Reuse reuse(may_reuse ? previous : nullptr);
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "filters/values.h"
 #include "http/values.h"
 
 namespace sluice::router {
@@ -155,6 +156,7 @@ struct RouteValue {
   DirectResponseAction direct;
   HeaderEdits request_headers;
   HeaderEdits response_headers;
+  std::vector<filters::RouteFilterValue> filters;  // typed_per_filter_config
   std::string stat_prefix;
   std::string source;
 };
@@ -166,6 +168,7 @@ struct VirtualHostValue {
   std::vector<RouteValue> routes;
   HeaderEdits request_headers;
   HeaderEdits response_headers;
+  std::vector<filters::RouteFilterValue> filters;
   std::optional<RetryPolicy> retry;
   RequireTls require_tls = RequireTls::kNone;
   std::string source;
@@ -184,6 +187,7 @@ struct RouteConfigValue {
   std::vector<std::shared_ptr<const VirtualHostValue>> virtual_hosts;
   HeaderEdits request_headers;
   HeaderEdits response_headers;
+  std::vector<filters::RouteFilterValue> filters;
   bool most_specific_header_mutations_wins = false;
   bool ignore_port_in_host_matching = false;
   // Whether a route to a cluster that nobody announced is an error; none: for inline routes only.

@@ -28,6 +28,7 @@ struct Inherited {
   bool most_specific_wins = false;
   uint32_t num_workers = 1;
   SharedPolicies* policies = nullptr;  // null: shares with nobody
+  const std::vector<filters::RouteFilterValue>* filters = nullptr;
 };
 
 // VirtualHost is the compiled routes of one virtual host and their index. Immutable; shared by the

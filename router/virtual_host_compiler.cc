@@ -61,13 +61,19 @@ class Key {
   }
   void one(const QueryMatch& q) { add(q.name, q.value, q.present); }
   void one(const RuntimeFraction& f) { add(f.ppm); }
+  void one(const filters::RouteFilterValue& f) {
+    add(f.name, f.disabled, f.config.index());
+    if (const auto* m = std::get_if<filters::RouteHeaderMutation>(&f.config)) {
+      add(m->request_add, m->request_remove, m->response_add, m->response_remove);
+    }
+  }
 
   std::string text_;
 };
 
 std::string key_of_policy(const RouteValue& route) {
   Key key;
-  key.add(route.action, route.request_headers, route.response_headers);
+  key.add(route.action, route.request_headers, route.response_headers, route.filters);
   if (route.action == RouteValue::Action::kForward) {
     const ForwardAction& f = route.forward;
     key.add(f.cluster_header, f.weighted, f.total_weight, f.cluster_not_found_status,
@@ -93,7 +99,7 @@ std::string key_of_match(const RouteMatch& match) {
 // What a virtual host adds to the policies of its routes.
 std::string key_of_host(const VirtualHostValue& host) {
   Key key;
-  key.add(host.request_headers, host.response_headers, host.retry);
+  key.add(host.request_headers, host.response_headers, host.retry, host.filters);
   return key.take();
 }
 
@@ -253,6 +259,11 @@ class VirtualHostCompiler {
 
   absl::Status compile_policy(const RouteValue& value, const std::string& at, RoutePolicy* policy) {
     if (absl::Status s = edits(nullptr, value, at, at, &policy->target); !s.ok()) return s;
+    const filters::RouteFilters::Level levels[] = {
+        {&value.filters, at + "."}, {&value_.filters, at_ + "."}, {inherited_.filters, ""}};
+    auto route_filters = filters::RouteFilters::compile(levels);
+    if (!route_filters.ok()) return route_filters.status();
+    policy->filters = *std::move(route_filters);
     switch (value.action) {
       case RouteValue::Action::kForward:
         return compile_forward(value, at, policy);

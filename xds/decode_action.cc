@@ -45,8 +45,15 @@ absl::Status decode_cluster_weight(const Context& context, const Path& at,
   if (in.name().empty()) {
     return context.error(Path(at, "name"), "is required; cluster_header is not supported here yet");
   }
-  if (absl::Status s = refuse_filter_settings(context, at, in.typed_per_filter_config()); !s.ok()) {
+  std::vector<filters::RouteFilterValue> settings;
+  if (absl::Status s = decode_filter_settings(context, at, in.typed_per_filter_config(), &settings);
+      !s.ok()) {
     return s;
+  }
+  if (!settings.empty()) {
+    return context.error(Path(at, "typed_per_filter_config"),
+                         "settings of a filter per weighted cluster are not supported yet; set "
+                         "them on the route");
   }
   out->cluster = in.name();
   out->weight = in.weight().value();
@@ -308,12 +315,11 @@ absl::Status decode_route(const Context& context, const Path& at, const route::R
     return s;
   }
   if (absl::Status s = decode_route_action(context, at, in, limits, out); !s.ok()) return s;
-  if (absl::Status s = refuse_filter_settings(context, at, in.typed_per_filter_config()); !s.ok()) {
-    return s;
-  }
-  absl::Status s = decode_header_edits(context, at, "request_headers_to_add",
-                                       in.request_headers_to_add(), "request_headers_to_remove",
-                                       in.request_headers_to_remove(), &out->request_headers);
+  absl::Status s = decode_filter_settings(context, at, in.typed_per_filter_config(), &out->filters);
+  if (!s.ok()) return s;
+  s = decode_header_edits(context, at, "request_headers_to_add", in.request_headers_to_add(),
+                          "request_headers_to_remove", in.request_headers_to_remove(),
+                          &out->request_headers);
   if (!s.ok()) return s;
   return decode_header_edits(context, at, "response_headers_to_add", in.response_headers_to_add(),
                              "response_headers_to_remove", in.response_headers_to_remove(),

@@ -1,5 +1,7 @@
 #include "xds/decode_http.h"
 
+#include <algorithm>
+
 #include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
 #include "xds/decode_http2.h"
 #include "xds/decode_routes.h"
@@ -157,6 +159,13 @@ absl::Status decode_http1(const Context& context, const Path& at, const Hcm& in,
                          "false is not supported: absolute URLs are always read, as RFC 9112 "
                          "section 3.2.2 asks; remove it");
   }
+  const std::string& host = options.default_host_for_http_10();
+  const bool printable =
+      std::all_of(host.begin(), host.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (!printable || host.find_first_of("/?#@") != std::string::npos) {
+    return context.error(Path(here, "default_host_for_http_10"), "is not a host: \"", host, "\"");
+  }
+  out->default_host_for_http_10 = host;
   out->accept_http_10 = options.accept_http_10();
   out->allow_chunked_length = options.allow_chunked_length();
   return absl::OkStatus();

@@ -1,6 +1,9 @@
+#include <algorithm>
+
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "xds/decode_http.h"
+#include "xds/decode_routes.h"
 
 namespace sluice::xds {
 namespace {
@@ -10,6 +13,10 @@ using filters::FilterRouter;
 using filters::FilterValue;
 using ProtoMutation = ::envoy::config::common::mutation_rules::v3::HeaderMutation;
 using ProtoHeaderMutation = ::envoy::extensions::filters::http::header_mutation::v3::HeaderMutation;
+using ProtoRouteMutation =
+    ::envoy::extensions::filters::http::header_mutation::v3::HeaderMutationPerRoute;
+using filters::RouteFilterValue;
+using filters::RouteHeaderMutation;
 using ProtoRouter = ::envoy::extensions::filters::http::router::v3::Router;
 
 absl::Status decode_mutations(const Context& context, const Path& at, Text field,
@@ -37,22 +44,73 @@ absl::Status decode_mutations(const Context& context, const Path& at, Text field
   return absl::OkStatus();
 }
 
+// `Value` is what a filter says or what a route says.
+template <typename Proto, typename Value>
+absl::Status decode_all_mutations(const Context& context, const Path& at, const Proto& in,
+                                  Value* out) {
+  const Path mutations(at, "mutations");
+  absl::Status s =
+      decode_mutations(context, mutations, "request_mutations", in.mutations().request_mutations(),
+                       &out->request_add, &out->request_remove);
+  if (!s.ok()) return s;
+  return decode_mutations(context, mutations, "response_mutations",
+                          in.mutations().response_mutations(), &out->response_add,
+                          &out->response_remove);
+}
+
 absl::StatusOr<FilterHeaderMutation> decode_header_mutation(const Context& context, const Path& at,
                                                             const google::protobuf::Any& any) {
   auto in = context.unpack_as<ProtoHeaderMutation>(any, at);
   if (!in.ok()) return in.status();
-  const Path inside = Context::inside(any, at);
-  const Path mutations(inside, "mutations");
   FilterHeaderMutation out;
-  absl::Status s =
-      decode_mutations(context, mutations, "request_mutations", in->mutations().request_mutations(),
-                       &out.request_add, &out.request_remove);
-  if (!s.ok()) return s;
-  s = decode_mutations(context, mutations, "response_mutations",
-                       in->mutations().response_mutations(), &out.response_add,
-                       &out.response_remove);
+  out.most_specific_wins = in->most_specific_header_mutations_wins();
+  absl::Status s = decode_all_mutations(context, Context::inside(any, at), *in, &out);
   if (!s.ok()) return s;
   return out;
+}
+
+// The configuration of one filter for routes. False: not one of ours.
+absl::StatusOr<bool> decode_route_filter(const Context& context, const Path& at,
+                                         const google::protobuf::Any& any, RouteFilterValue* out) {
+  if (context.type_of(any) != ProtoRouteMutation::descriptor()->full_name()) return false;
+  auto in = context.unpack_as<ProtoRouteMutation>(any, at);
+  if (!in.ok()) return in.status();
+  RouteHeaderMutation value;
+  absl::Status s = decode_all_mutations(context, Context::inside(any, at), *in, &value);
+  if (!s.ok()) return s;
+  out->config = std::move(value);
+  return true;
+}
+
+// False: left out. As Envoy: a FilterConfig that disables says nothing else, an empty `config`
+// enables, none at all is an error.
+absl::StatusOr<bool> decode_setting(const Context& context, const Path& at,
+                                    const google::protobuf::Any& any, RouteFilterValue* out) {
+  google::protobuf::Any inner = any;
+  bool optional = false;
+  if (context.type_of(any) == route::FilterConfig::descriptor()->full_name()) {
+    auto wrapper = context.unpack_as<route::FilterConfig>(any, at);
+    if (!wrapper.ok()) return wrapper.status();
+    out->disabled = wrapper->disabled();
+    if (out->disabled) return true;
+    if (!wrapper->has_config()) {
+      return context.error(at, "has neither disabled: true nor a config");
+    }
+    optional = wrapper->is_optional();
+    inner = wrapper->config();
+    if (inner.type_url().empty()) return true;
+  }
+  auto known = decode_route_filter(context, at, inner, out);
+  if (!known.ok() || *known) return known;
+  if (optional) {
+    context.warn(at, "typed_per_filter_config",
+                 base::cat("settings of this filter are not supported yet: left out, they are "
+                           "optional: ",
+                           context.type_of(inner)));
+    return false;
+  }
+  return context.error(at, "settings of this filter per route are not supported yet: \"",
+                       context.type_of(inner), "\"; remove them");
 }
 
 absl::StatusOr<FilterRouter> decode_router(const Context& context, const Path& at,
@@ -110,6 +168,22 @@ bool is_router(const FilterValue& filter) {
 }
 
 }  // namespace
+
+absl::Status decode_filter_settings(
+    const Context& context, const Path& at,
+    const google::protobuf::Map<std::string, google::protobuf::Any>& in,
+    std::vector<RouteFilterValue>* out) {
+  for (const auto& [name, any] : in) {
+    RouteFilterValue value{.name = name};
+    auto kept =
+        decode_setting(context, Path::entry(at, "typed_per_filter_config", name), any, &value);
+    if (!kept.ok()) return kept.status();
+    if (*kept) out->push_back(std::move(value));
+  }
+  std::sort(out->begin(), out->end(),
+            [](const RouteFilterValue& a, const RouteFilterValue& b) { return a.name < b.name; });
+  return absl::OkStatus();
+}
 
 absl::Status decode_http_filters(const Context& context, const Path& at,
                                  const hcm::HttpConnectionManager& in,

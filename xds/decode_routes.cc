@@ -68,27 +68,6 @@ std::shared_ptr<const router::VirtualHostValue> left_out(const Path& at,
 
 }  // namespace
 
-absl::Status refuse_filter_settings(
-    const Context& context, const Path& at,
-    const google::protobuf::Map<std::string, google::protobuf::Any>& in) {
-  for (const auto& [name, any] : in) {
-    const Path entry = Path::entry(at, "typed_per_filter_config", name);
-    if (context.type_of(any) == route::FilterConfig::descriptor()->full_name()) {
-      auto config = context.unpack_as<route::FilterConfig>(any, entry);
-      if (!config.ok()) return config.status();
-      if (config->is_optional()) {
-        context.warn(entry, "typed_per_filter_config",
-                     "settings of a filter per route are not supported yet: left out, they are "
-                     "optional");
-        continue;
-      }
-    }
-    return context.error(entry, "settings of a filter per route are not supported yet: \"",
-                         context.type_of(any), "\"; remove them");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status decode_route_config(const Context& context, const Path& at,
                                  const route::RouteConfiguration& in, RouteLimits* limits,
                                  router::RouteConfigValue* out) {
@@ -99,12 +78,11 @@ absl::Status decode_route_config(const Context& context, const Path& at,
     limits->max_direct_body_bytes = in.max_direct_response_body_size_bytes().value();
   }
   if (in.has_validate_clusters()) out->validate_clusters = in.validate_clusters().value();
-  if (absl::Status s = refuse_filter_settings(context, at, in.typed_per_filter_config()); !s.ok()) {
-    return s;
-  }
-  absl::Status s = decode_header_edits(context, at, "request_headers_to_add",
-                                       in.request_headers_to_add(), "request_headers_to_remove",
-                                       in.request_headers_to_remove(), &out->request_headers);
+  absl::Status s = decode_filter_settings(context, at, in.typed_per_filter_config(), &out->filters);
+  if (!s.ok()) return s;
+  s = decode_header_edits(context, at, "request_headers_to_add", in.request_headers_to_add(),
+                          "request_headers_to_remove", in.request_headers_to_remove(),
+                          &out->request_headers);
   if (!s.ok()) return s;
   return decode_header_edits(context, at, "response_headers_to_add", in.response_headers_to_add(),
                              "response_headers_to_remove", in.response_headers_to_remove(),
@@ -121,12 +99,11 @@ absl::Status decode_virtual_host(const Context& context, const Path& at,
   out->require_tls = in.require_tls() == route::VirtualHost::ALL             ? Tls::kAll
                      : in.require_tls() == route::VirtualHost::EXTERNAL_ONLY ? Tls::kExternalOnly
                                                                              : Tls::kNone;
-  if (absl::Status s = refuse_filter_settings(context, at, in.typed_per_filter_config()); !s.ok()) {
-    return s;
-  }
-  absl::Status s = decode_header_edits(context, at, "request_headers_to_add",
-                                       in.request_headers_to_add(), "request_headers_to_remove",
-                                       in.request_headers_to_remove(), &out->request_headers);
+  absl::Status s = decode_filter_settings(context, at, in.typed_per_filter_config(), &out->filters);
+  if (!s.ok()) return s;
+  s = decode_header_edits(context, at, "request_headers_to_add", in.request_headers_to_add(),
+                          "request_headers_to_remove", in.request_headers_to_remove(),
+                          &out->request_headers);
   if (!s.ok()) return s;
   s = decode_header_edits(context, at, "response_headers_to_add", in.response_headers_to_add(),
                           "response_headers_to_remove", in.response_headers_to_remove(),

@@ -34,9 +34,11 @@ absl::Status decode_forward(const Context& context, const Path& at, const route:
                             router::ForwardAction* out);
 absl::Status decode_retry(const Context& context, const Path& at, const route::RetryPolicy& in,
                           std::optional<router::RetryPolicy>* out);
-// Per-route settings of filters: optional ones are left out with a warning.
-absl::Status refuse_filter_settings(
+// typed_per_filter_config, by name. Of filters that we do not have, optional ones are left out with
+// a warning.
+absl::Status decode_filter_settings(
     const Context& context, const Path& at,
-    const google::protobuf::Map<std::string, google::protobuf::Any>& in);
+    const google::protobuf::Map<std::string, google::protobuf::Any>& in,
+    std::vector<filters::RouteFilterValue>* out);
 
 }  // namespace sluice::xds

@@ -79,7 +79,7 @@ use_request_id_for_trace_sampling: no spans are made yet
        "idle_timeout max_connection_duration max_headers_count headers_with_underscores_action "
        "max_requests_per_connection max_stream_duration"},
       {"envoy.config.core.v3.Http1ProtocolOptions",
-       "allow_absolute_url accept_http_10 enable_trailers "
+       "allow_absolute_url accept_http_10 default_host_for_http_10 enable_trailers "
        "allow_chunked_length",
        R"(
 use_balsa_parser: there is one parser
@@ -112,9 +112,9 @@ upstream_log: upstream requests are not logged apart yet
 upstream_log_options: upstream requests are not logged apart yet
 suppress_grpc_request_failure_code_stats: gRPC status codes are not counted yet
 )"},
-      {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", "mutations", R"(
-most_specific_header_mutations_wins: there are no mutations per route yet
-)"},
+      {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+       "mutations most_specific_header_mutations_wins"},
+      {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute", "mutations"},
       {"envoy.extensions.filters.http.header_mutation.v3.Mutations",
        "request_mutations response_mutations"},
       {"envoy.config.common.mutation_rules.v3.HeaderMutation", "remove append"},

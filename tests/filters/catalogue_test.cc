@@ -50,6 +50,101 @@ TEST(FilterChain, UsualOrdersAreFusedOthersRunOnTheVariant) {
   }
 }
 
+std::vector<RouteFilterValue> adds(std::string name, std::string value) {
+  RouteHeaderMutation mutation;
+  mutation.request_add.push_back({"x-request", std::move(value)});
+  return {{std::move(name), false, std::move(mutation)}};
+}
+
+// What the levels add to a request behind the filter's own "0".
+std::string added(const std::vector<RouteFilterValue>& route,
+                  const std::vector<RouteFilterValue>& host,
+                  const std::vector<RouteFilterValue>& table, bool most_specific_wins = false) {
+  auto own = mutation("m", "0");
+  std::get<FilterHeaderMutation>(own.config).most_specific_wins = most_specific_wins;
+  const auto chain = FilterChain::compile(std::vector<FilterValue>{own, router()}, "f");
+  const RouteFilters::Level levels[] = {{&route, "r."}, {&host, "h."}, {&table, "t."}};
+  const auto filters = RouteFilters::compile(levels);
+  EXPECT_TRUE(chain.ok() && filters.ok());
+  oracle::SampleExchange x;
+  ChainConfigs configs = (*chain)->configs();
+  if (*filters != nullptr) {
+    EXPECT_TRUE((*chain)->for_route(**filters, x.arena, &configs));
+  }
+  ChainRun run;
+  FilterContext context;
+  context.request = &x.request;
+  context.facts = &x.facts;
+  context.arena = &x.arena;
+  visit_chain((*chain)->index(), [&]<typename Chain>() {
+    EXPECT_TRUE(Chain::begin(run, configs, x.arena));
+    EXPECT_EQ(Chain::request(run, context), Verdict::kNext);
+  });
+  std::string all;
+  for (const http::Field& f : x.request.fields) {
+    if (f.name() == "x-request") all += f.value();
+  }
+  return all;
+}
+
+TEST(HeaderMutation, MutationsComeOneAfterTheOther) {
+  FilterHeaderMutation value;
+  value.request_add.push_back({"x-request", "a"});
+  value.request_add.push_back({"x-request", "b", http::HeaderMutation::Action::kOverwrite});
+  value.request_add.push_back({"x-request", "c"});
+  const auto chain =
+      FilterChain::compile(std::vector<FilterValue>{{"m", value, false}, router()}, "f");
+  ASSERT_TRUE(chain.ok());
+  oracle::SampleExchange x;
+  ChainRun run;
+  FilterContext context;
+  context.request = &x.request;
+  context.facts = &x.facts;
+  context.arena = &x.arena;
+  visit_chain((*chain)->index(), [&]<typename Chain>() {
+    EXPECT_TRUE(Chain::begin(run, (*chain)->configs(), x.arena));
+    EXPECT_EQ(Chain::request(run, context), Verdict::kNext);
+  });
+  std::string all;
+  for (const http::Field& f : x.request.fields) {
+    if (f.name() == "x-request" && !f.removed()) all += f.value();
+  }
+  EXPECT_EQ(all, "bc");
+}
+
+TEST(RouteFilters, LevelsComeInEnvoysOrder) {
+  const auto r = adds("m", "r");
+  const auto h = adds("m", "h");
+  const auto t = adds("m", "t");
+  EXPECT_EQ(added({}, {}, {}), "0");
+  EXPECT_EQ(added(r, h, t), "0rht");
+  EXPECT_EQ(added(r, h, t, true), "0thr");
+  EXPECT_EQ(added(r, {}, t), "0rt");
+  EXPECT_EQ(added(adds("other", "x"), h, {}), "0h");
+}
+
+TEST(RouteFilters, TheMostSpecificLevelThatNamesAFilterSwitchesIt) {
+  const std::vector<RouteFilterValue> off = {{"m", true}};
+  const std::vector<RouteFilterValue> on = {{"m", false}};
+  const auto h = adds("m", "h");
+  EXPECT_EQ(added(off, {}, {}), "");
+  EXPECT_EQ(added({}, off, {}), "");
+  EXPECT_EQ(added(on, off, {}), "0");
+  EXPECT_EQ(added({}, on, off), "0");
+  EXPECT_EQ(added(off, h, {}), "");
+  EXPECT_EQ(added(on, h, {}), "0h");
+}
+
+TEST(RouteFilters, NothingSaidIsNoObjectAndErrorsNameTheLevel) {
+  const std::vector<RouteFilterValue> none;
+  const RouteFilters::Level levels[] = {{&none, "routes[0]."}, {nullptr, ""}};
+  EXPECT_EQ(*RouteFilters::compile(levels), nullptr);
+  const auto bad = adds("m", "%NOPE%");
+  const RouteFilters::Level wrong[] = {{&bad, "routes[0]."}};
+  EXPECT_THAT(std::string(base::message_of(RouteFilters::compile(wrong).status())),
+              HasSubstr("routes[0].typed_per_filter_config[\"m\"].mutations.request_mutations"));
+}
+
 TEST(FilterChain, ErrorsNameTheFilter) {
   struct Row {
     std::vector<FilterValue> values;

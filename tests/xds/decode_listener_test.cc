@@ -53,7 +53,7 @@ TEST(DecodeListener, TakesEveryOptionOfTheConnectionManager) {
     common_http_protocol_options: {idle_timeout: 6s, max_connection_duration: 7s,
       max_headers_count: 50, max_requests_per_connection: 8,
       headers_with_underscores_action: REJECT_REQUEST},
-    http_protocol_options: {accept_http_10: true,
+    http_protocol_options: {accept_http_10: true, default_host_for_http_10: "d.example:80",
       allow_chunked_length: true})");
   EXPECT_EQ(got.codec, HttpValue::Codec::kHttp1);
   EXPECT_EQ(got.server_name, "me");
@@ -79,6 +79,7 @@ TEST(DecodeListener, TakesEveryOptionOfTheConnectionManager) {
   EXPECT_TRUE(got.strip_trailing_host_dot);
   EXPECT_THAT(got.upgrades, ElementsAre("websocket"));
   EXPECT_TRUE(got.accept_http_10 && got.allow_chunked_length);
+  EXPECT_EQ(got.default_host_for_http_10, "d.example:80");
 }
 
 TEST(DecodeListener, KeepsDefaultsOfWhatIsNotSet) {
@@ -135,6 +136,45 @@ TEST(DecodeListener, UnwrapsTypedStructOfBothPackages) {
   }
 }
 
+// The expected lines are Envoy 1.40's, for the same configuration and a request that it answered
+// itself.
+TEST(DecodeListener, JsonFormatsAreWrittenAsEnvoyDoes) {
+  for (const bool omit : {false, true}) {
+    SCOPED_TRACE(omit);
+    const HttpValue got = http_of(base::cat(
+        R"(, access_log: [{name: f, typed_config: {"@type":
+        type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /tmp/a,
+        log_format: {omit_empty_values: )",
+        omit ? "true" : "false",
+        R"(, json_format: {top: 3, f: 1.5, big: 12345678901234, neg: -0.25, tt: true, z: null,
+        s: "plain", pct: "100%%", o: {}, l: [], ll: [[1,[2]],[]], lb: [true, null, 3, 2.5, {},
+        {a: 1}, "%RESPONSE_CODE%", "%REQ(NO)%", "x %REQ(NO)%"], deep: {a: {b: {c: "%REQ(NO)%"}}},
+        two: "%RESPONSE_CODE%%RESPONSE_CODE%", flags: "%RESPONSE_FLAGS%", "B": 1, "a": 2,
+        n1: 2147483647, n2: 2147483648, n3: 1e20, n4: 1e-7, n5: 123456.789, n6: -3}}}}])"));
+    ASSERT_EQ(got.access_logs.size(), 1U);
+    const auto format = http::Format::parse_json(got.access_logs[0].json_format, omit);
+    ASSERT_TRUE(format.ok()) << format.status();
+    http::Facts facts;
+    facts.response_code = 203;
+    char room[2048];
+    http::Sink sink(room, sizeof(room));
+    format->render(facts, sink);
+    EXPECT_EQ(
+        sink.text(),
+        omit ? R"({"B":1,"a":2,"big":"12345678901234","f":"1.5","flags":"-","l":[],)"
+               R"("lb":[true,3,"2.5",{"a":1},203,"x "],"ll":[[1,[2]],[]],"n1":2147483647,)"
+               R"("n2":"2147483648","n3":"1e20","n4":"1e-7","n5":"123456.789","n6":-3,)"
+               R"("neg":"-0.25","pct":"100%","s":"plain","top":3,"tt":true,"two":"203203"})"
+               "\n"
+             : R"({"B":1,"a":2,"big":"12345678901234","deep":{"a":{"b":{"c":null}}},"f":"1.5",)"
+               R"("flags":"-","l":[],"lb":[true,null,3,"2.5",{},{"a":1},203,null,"x -"],)"
+               R"("ll":[[1,[2]],[]],"n1":2147483647,"n2":"2147483648","n3":"1e20","n4":"1e-7",)"
+               R"("n5":"123456.789","n6":-3,"neg":"-0.25","o":{},"pct":"100%","s":"plain",)"
+               R"("top":3,"tt":true,"two":"203203","z":null})"
+               "\n");
+  }
+}
+
 TEST(DecodeListener, TakesAccessLoggers) {
   const HttpValue got = http_of(R"(, access_log: [
     {name: f, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog,
@@ -151,9 +191,9 @@ TEST(DecodeListener, TakesAccessLoggers) {
   EXPECT_EQ(got.access_logs[0].text_format, "%PROTOCOL%");
   EXPECT_EQ(got.access_logs[1].sink, Sink::kStdout);
   EXPECT_TRUE(got.access_logs[1].json && got.access_logs[1].omit_empty_values);
-  EXPECT_THAT(got.access_logs[1].json_format,
-              ElementsAre(std::pair<std::string, std::string>("a", "x"),
-                          std::pair<std::string, std::string>("b", "%PROTOCOL%")));
+  ASSERT_EQ(got.access_logs[1].json_format.size(), 2U);
+  EXPECT_EQ(got.access_logs[1].json_format[0].first, "a");
+  EXPECT_EQ(got.access_logs[1].json_format[1].second.text, "%PROTOCOL%");
   EXPECT_EQ(got.access_logs[1].min_status, 400U);
   EXPECT_EQ(got.access_logs[2].sink, Sink::kStderr);
   EXPECT_EQ(got.access_logs[2].text_format, "t");

@@ -204,8 +204,16 @@ TEST(DecodeRoutes, RefusesWithPathAndRemedy) {
        "route's rewrites"},
       {"{match: {prefix: /}, route: {cluster: c}, typed_per_filter_config: {x: {'@type': "
        "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy}}}",
-       "typed_per_filter_config[\"x\"]: settings of a filter per route are not supported yet: "
+       "typed_per_filter_config[\"x\"]: settings of this filter per route are not supported yet: "
        "\"envoy.extensions.filters.http.cors.v3.CorsPolicy\"; remove them"},
+      {"{match: {prefix: /}, route: {cluster: c}, typed_per_filter_config: {x: {'@type': "
+       "type.googleapis.com/envoy.config.route.v3.FilterConfig}}}",
+       "typed_per_filter_config[\"x\"]: has neither disabled: true nor a config"},
+      {"{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 1, "
+       "typed_per_filter_config: {x: {'@type': type.googleapis.com/envoy.config.route.v3."
+       "FilterConfig, disabled: true}}}]}}}",
+       "route.weighted_clusters.clusters[0].typed_per_filter_config: settings of a filter per "
+       "weighted cluster are not supported yet; set them on the route"},
       {"{match: {prefix: /}, direct_response: {status: 99}}",
        "direct_response.status: must be >= 200 and < 600, is 99"},
   };
@@ -234,6 +242,45 @@ TEST(DecodeRoutes, CountsTheSameWarningOnce) {
   EXPECT_THAT(warned.texts,
               ElementsAre("route configuration \"r\": virtual_hosts[0].routes[0].decorator: not "
                           "supported yet: no spans are made yet (and at 1 more places)"));
+}
+
+TEST(DecodeRoutes, TakesSettingsOfFiltersOnEveryLevel) {
+  constexpr std::string_view kMutation = R"({'@type':
+    type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute,
+    mutations: {request_mutations: [{remove: X-A}, {append: {header: {key: b, value: c}}}],
+    response_mutations: [{append: {header: {key: d, value: e}}}]}})";
+  const auto wrapped = [](std::string_view more) {
+    return base::cat("{'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig, ", more,
+                     "}");
+  };
+  Warned warned;
+  const auto got = routes_of(
+      base::cat("{name: r, typed_per_filter_config: {t: ", wrapped("disabled: true"),
+                "}, virtual_hosts: [{name: v, domains: ['*'], typed_per_filter_config: {h: ",
+                kMutation, "}, routes: [{match: {prefix: /}, route: {cluster: c}, ",
+                "typed_per_filter_config: {z: ", wrapped(base::cat("config: ", kMutation)),
+                ", a: ", wrapped("config: {}"), ", o: ",
+                wrapped("is_optional: true, config: {'@type': "
+                        "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy}"),
+                "}}]}]}"),
+      &warned);
+  ASSERT_TRUE(got.ok()) << got.status();
+  ASSERT_EQ(got->filters.size(), 1U);
+  EXPECT_EQ(got->filters[0].name, "t");
+  EXPECT_TRUE(got->filters[0].disabled);
+  const auto& host = *got->virtual_hosts[0];
+  ASSERT_EQ(host.filters.size(), 1U);
+  const auto& mutation = std::get<filters::RouteHeaderMutation>(host.filters[0].config);
+  EXPECT_THAT(mutation.request_remove, ElementsAre("x-a"));
+  EXPECT_EQ(mutation.request_add.at(0).name, "b");
+  EXPECT_EQ(mutation.response_add.at(0).value, "e");
+  const auto& route = host.routes[0].filters;
+  ASSERT_EQ(route.size(), 2U);  // by name; the optional one is left out
+  EXPECT_EQ(route[0].name, "a");
+  EXPECT_FALSE(route[0].disabled);
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(route[0].config));
+  EXPECT_EQ(route[1].name, "z");
+  EXPECT_TRUE(std::holds_alternative<filters::RouteHeaderMutation>(route[1].config));
 }
 
 TEST(DecodeRoutes, TenThousandRoutesTakeAMomentOnly) {

@@ -1,0 +1,75 @@
+#include "filters/route_filters.h"
+
+#include <map>
+#include <mutex>
+#include <utility>
+#include <variant>
+
+#include "base/text.h"
+#include "filters/catalogue.h"
+
+namespace sluice::filters {
+
+namespace {
+
+absl::StatusOr<HeaderMutation::Level> compile_level(const RouteHeaderMutation& value,
+                                                    std::string_view path) {
+  HeaderMutation::Level level;
+  absl::Status status =
+      http::compile_edits({value.request_add, value.request_remove},
+                          base::cat(path, ".mutations.request_mutations"), &level.request);
+  if (!status.ok()) return status;
+  status = http::compile_edits({value.response_add, value.response_remove},
+                               base::cat(path, ".mutations.response_mutations"), &level.response);
+  if (!status.ok()) return status;
+  HeaderMutation::apply_one_by_one(&level);
+  return level;
+}
+
+// What is known of one name while levels are gone through.
+struct Merged {
+  RouteFilters::Says says = RouteFilters::Says::kNothing;
+  HeaderMutation::RouteConfig mutations;
+};
+
+}  // namespace
+
+uint32_t filter_name_id(std::string_view name) {
+  static std::mutex mutex;
+  static std::map<std::string, uint32_t, std::less<>> ids;
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto it = ids.find(name);
+  if (it != ids.end()) return it->second;
+  return ids.emplace(name, static_cast<uint32_t>(ids.size())).first->second;
+}
+
+absl::StatusOr<std::shared_ptr<const RouteFilters>> RouteFilters::compile(
+    std::span<const Level> levels) {
+  std::map<std::string, Merged, std::less<>> merged;
+  for (const Level& level : levels) {
+    if (level.values == nullptr) continue;
+    for (const RouteFilterValue& value : *level.values) {
+      Merged& into = merged[value.name];
+      if (into.says == Says::kNothing) into.says = value.disabled ? Says::kOff : Says::kOn;
+      const auto* mutation = std::get_if<RouteHeaderMutation>(&value.config);
+      if (mutation == nullptr || value.disabled) continue;
+      auto compiled = compile_level(
+          *mutation, base::cat(level.at, "typed_per_filter_config[\"", value.name, "\"]"));
+      if (!compiled.ok()) return compiled.status();
+      into.mutations.levels.push_back(*std::move(compiled));
+    }
+  }
+  if (merged.empty()) return std::shared_ptr<const RouteFilters>();
+  auto out = std::make_shared<RouteFilters>();
+  for (auto& [name, from] : merged) {
+    Entry entry{.name_id = filter_name_id(name), .says = from.says};
+    if (!from.mutations.levels.empty()) {
+      entry.kind = kind_of<HeaderMutation>();
+      entry.config = std::make_shared<const HeaderMutation::RouteConfig>(std::move(from.mutations));
+    }
+    out->entries_.push_back(std::move(entry));
+  }
+  return std::shared_ptr<const RouteFilters>(std::move(out));
+}
+
+}  // namespace sluice::filters
