@@ -1,6 +1,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <functional>
@@ -12,6 +13,7 @@
 #include "base/stamps.h"
 #include "base/text.h"
 #include "dataplane/server.h"
+#include "filters/catalogue.h"
 
 namespace sluice::admin {
 namespace {
@@ -35,6 +37,31 @@ std::string pad(std::string text, size_t width) {
   return text;
 }
 
+std::string cost_row(std::string name, std::string_view kind, const base::HistogramSnapshot& cost) {
+  const uint64_t count = cost.count();
+  const double mean =
+      count == 0 ? 0 : static_cast<double>(cost.sum_ns) / static_cast<double>(count);
+  name.resize(std::max<size_t>(name.size() + 1, 18), ' ');
+  return base::cat(
+      "  ", name, kind, pad(std::to_string(count), 11), pad(duration_text(cost.quantile(0.5)), 10),
+      pad(duration_text(cost.quantile(0.99)), 10), pad(duration_text(cost.quantile(0.999)), 10),
+      pad(duration_text(mean), 10), "\n");
+}
+
+std::string_view direction(size_t index) { return index % 2 == 0 ? "request" : "response"; }
+
+// Those that have hooks: a filter without one is never timed.
+std::string filters_text(const std::vector<base::HistogramSnapshot>& costs) {
+  std::string out;
+  for (size_t i = 0; i < costs.size(); ++i) {
+    if (costs[i].count() == 0) continue;
+    const auto name = filters::catalogue_name(static_cast<uint8_t>(i / 2));
+    out +=
+        cost_row(base::cat(name.substr(name.rfind('.') + 1), " ", direction(i)), "work", costs[i]);
+  }
+  return out.empty() ? out : base::cat("\nFilters, of one request in 64:\n\n", out);
+}
+
 std::string cost_text(const std::vector<base::HistogramSnapshot>& costs, uint32_t workers) {
   std::string out = base::cat("Cost per request, all ", workers,
                               " workers since start. work: this thread was busy; wait: it was not."
@@ -42,31 +69,36 @@ std::string cost_text(const std::vector<base::HistogramSnapshot>& costs, uint32_
                               "p99.9      mean\n");
   for (size_t i = 0; i < costs.size(); ++i) {
     const base::CostSpan& span = base::kCostSpans[i];
-    const uint64_t count = costs[i].count();
-    const double mean =
-        count == 0 ? 0 : static_cast<double>(costs[i].sum_ns) / static_cast<double>(count);
-    std::string name = span.name;
-    name.resize(18, ' ');
-    base::cat_to(out, "  ", name, span.cpu ? "work" : "wait", pad(std::to_string(count), 11),
-                 pad(duration_text(costs[i].quantile(0.5)), 10),
-                 pad(duration_text(costs[i].quantile(0.99)), 10),
-                 pad(duration_text(costs[i].quantile(0.999)), 10), pad(duration_text(mean), 10),
-                 "\n");
+    out += cost_row(span.name, span.cpu ? "work" : "wait", costs[i]);
   }
   return out;
 }
 
-std::string cost_json(const std::vector<base::HistogramSnapshot>& costs) {
+void add_figures(const base::HistogramSnapshot& cost, Json* json) {
+  json->key("count").number(cost.count());
+  json->key("sum_ns").number(cost.sum_ns);
+  json->key("p50_ns").number(cost.quantile(0.5));
+  json->key("p99_ns").number(cost.quantile(0.99));
+  json->key("p99_9_ns").number(cost.quantile(0.999));
+}
+
+std::string cost_json(const std::vector<base::HistogramSnapshot>& costs,
+                      const std::vector<base::HistogramSnapshot>& filter_costs) {
   Json json;
   json.open_object().key("spans").open_list();
   for (size_t i = 0; i < costs.size(); ++i) {
     json.open_object().key("name").text(base::kCostSpans[i].name);
     json.key("kind").text(base::kCostSpans[i].cpu ? "work" : "wait");
-    json.key("count").number(costs[i].count());
-    json.key("sum_ns").number(costs[i].sum_ns);
-    json.key("p50_ns").number(costs[i].quantile(0.5));
-    json.key("p99_ns").number(costs[i].quantile(0.99));
-    json.key("p99_9_ns").number(costs[i].quantile(0.999)).close_object();
+    add_figures(costs[i], &json);
+    json.close_object();
+  }
+  json.close_list().key("filters").open_list();
+  for (size_t i = 0; i < filter_costs.size(); ++i) {
+    if (filter_costs[i].count() == 0) continue;
+    json.open_object().key("name").text(filters::catalogue_name(static_cast<uint8_t>(i / 2)));
+    json.key("direction").text(direction(i));
+    add_figures(filter_costs[i], &json);
+    json.close_object();
   }
   return json.close_list().close_object().take();
 }
@@ -164,9 +196,10 @@ std::string memory_json(const std::vector<Census>& workers) {
 void show_cost(Site& site, const Request& request, const Reply& reply) {
   const auto costs = site.server.costs();
   if (request.value("format") == "json") {
-    return reply({.type = kJsonType, .text = cost_json(costs)});
+    return reply({.type = kJsonType, .text = cost_json(costs, site.server.filter_costs())});
   }
-  reply({.text = cost_text(costs, site.server.num_workers())});
+  reply({.text = cost_text(costs, site.server.num_workers()) +
+                 filters_text(site.server.filter_costs())});
 }
 
 void show_tables(Site& site, const Request& request, const Reply& reply) {

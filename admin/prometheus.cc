@@ -190,18 +190,24 @@ class PrometheusBody {
     }
     const base::StatScope& scope = *scopes[scope_++];
     const base::StatRow& row = group->rows[row_];
-    const StatPlace place{
-        .name = base::cat(scope.prefix(), row.name), .scope = &scope, .row = &row};
-    if (!wish_.wants(place)) return;
-    const Metric metric = metric_of(group_word(*group), metric_row(scope, row));
-    std::string labels = metric.fixed_labels;
-    append_scope_labels(scope, &labels);
-    add(place, metric.name, labels, out);
+    std::vector<StatPlace> places;
+    append_places(scope, row, &places);
+    for (const StatPlace& place : places) {
+      if (!wish_.wants(place)) continue;
+      const Metric metric = metric_of(group_word(*group), metric_row(scope, row));
+      std::string labels = metric.fixed_labels;
+      if (place.status != 0) {
+        append_label(&labels, "envoy_response_code", std::to_string(place.status));
+      }
+      append_scope_labels(scope, &labels);
+      add(place, metric.name, labels, out);
+    }
   }
   // Scopes without a word of their own keep their prefix in the name.
   static std::string metric_row(const base::StatScope& scope, const base::StatRow& row) {
-    return group_word(scope.group()).empty() ? base::cat(scope.prefix(), row.name)
-                                             : std::string(row.name);
+    std::string_view name = row.name;
+    if (row.kind == base::StatKind::kStatuses) name.remove_suffix(1);  // "upstream_rq_"
+    return group_word(scope.group()).empty() ? base::cat(scope.prefix(), name) : std::string(name);
   }
 
   void add_outside(const Stat& stat, std::string* out) {

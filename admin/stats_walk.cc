@@ -45,6 +45,7 @@ Stat::Kind StatPlace::kind() const noexcept {
   if (stat != nullptr) return stat->kind;
   switch (row->kind) {
     case base::StatKind::kCounter:
+    case base::StatKind::kStatuses:
       return Stat::Kind::kCounter;
     case base::StatKind::kGauge:
       return Stat::Kind::kGauge;
@@ -56,6 +57,7 @@ Stat::Kind StatPlace::kind() const noexcept {
 
 uint64_t StatPlace::value() const noexcept {
   if (stat != nullptr) return stat->value;
+  if (row->kind == base::StatKind::kStatuses) return scope->status(*row, status);
   return row->kind == base::StatKind::kCounter ? scope->counter(*row)
                                                : static_cast<uint64_t>(scope->gauge(*row));
 }
@@ -125,7 +127,7 @@ bool StatsWalk::next(std::vector<StatPlace>* run) {
   while (scope_ < scopes_.size() && scopes_[scope_]->prefix().starts_with(prefix)) {
     const base::StatScope& scope = *scopes_[scope_++];
     for (const base::StatRow& row : scope.group().rows) {
-      run->push_back({.name = base::cat(scope.prefix(), row.name), .scope = &scope, .row = &row});
+      append_places(scope, row, run);
     }
   }
   while (stat_ < outside_.size() && outside_[stat_].name.starts_with(prefix)) add_outside();
@@ -134,7 +136,19 @@ bool StatsWalk::next(std::vector<StatPlace>* run) {
   return true;
 }
 
+void append_places(const base::StatScope& scope, const base::StatRow& row,
+                   std::vector<StatPlace>* out) {
+  const auto add = [&](uint16_t status) {
+    std::string name = base::cat(scope.prefix(), row.name);
+    if (status != 0) base::cat_to(name, status);
+    out->push_back({.name = std::move(name), .scope = &scope, .row = &row, .status = status});
+  };
+  if (row.kind != base::StatKind::kStatuses) return add(0);
+  for (const uint16_t status : scope.statuses(row)) add(status);
+}
+
 StatsWalk walk_stats(const Site& site) {
+  site.server.builder().refresh_gauges();
   std::vector<Stat> outside;
   if (site.sources.stats) site.sources.stats(&outside);
   const std::string_view state = site.state();

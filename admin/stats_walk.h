@@ -19,6 +19,7 @@ struct StatPlace {
   const base::StatScope* scope = nullptr;
   const base::StatRow* row = nullptr;
   const Stat* stat = nullptr;
+  uint16_t status = 0;  // of a row with a counter per status
 
   Stat::Kind kind() const noexcept;
   uint64_t value() const noexcept;  // counters and gauges
@@ -57,6 +58,10 @@ class StatsWalk {
 
 // Everything that this process counts: scopes, costs, state, and what app/ adds.
 StatsWalk walk_stats(const Site& site);
+
+// The counters that a row of kStatuses stands for; a row of another kind is one place.
+void append_places(const base::StatScope& scope, const base::StatRow& row,
+                   std::vector<StatPlace>* out);
 
 // Whether a gauge or counter was ever written to. A gauge that is back at 0 was, if its counter
 // (..._total of ..._active) says so.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -57,20 +58,56 @@ void add_limits_text(std::string_view name, std::string_view priority, const Bre
   line("max_retries", limits.max_retries);
 }
 
-// Counters per endpoint are not kept: their lines are missing.
+struct Count {
+  std::string_view name;
+  uint64_t upstream::HostCounts::* value;
+};
+constexpr Count kCounters[] = {{"cx_connect_fail", &upstream::HostCounts::cx_connect_fail},
+                               {"cx_total", &upstream::HostCounts::cx_total},
+                               {"rq_error", &upstream::HostCounts::rq_error},
+                               {"rq_success", &upstream::HostCounts::rq_success},
+                               {"rq_timeout", &upstream::HostCounts::rq_timeout},
+                               {"rq_total", &upstream::HostCounts::rq_total}};
+constexpr Count kGauges[] = {{"cx_active", &upstream::HostCounts::cx_active},
+                             {"rq_active", &upstream::HostCounts::rq_active},
+                             {"rq_pending_active", &upstream::HostCounts::rq_pending_active}};
+
+// All of them, by name.
+std::vector<Count> all_counts() {
+  std::vector<Count> all(std::begin(kCounters), std::end(kCounters));
+  all.insert(all.end(), std::begin(kGauges), std::end(kGauges));
+  std::sort(all.begin(), all.end(), [](const Count& a, const Count& b) { return a.name < b.name; });
+  return all;
+}
+
+upstream::HostCounts counts_of(const Row& row, const upstream::Endpoint& endpoint,
+                               const dataplane::Server::HostSums& sums) {
+  const auto it = sums.find({row.cluster->id, row.cluster->stats.get(), endpoint.address});
+  return it == sums.end() ? upstream::HostCounts() : it->second;
+}
+
 void add_endpoint_text(std::string_view name, const upstream::Endpoint& endpoint,
-                       std::string* out) {
+                       const upstream::EndpointSet::Locality& locality,
+                       const upstream::HostCounts& counts, std::string* out) {
   const auto line = [&](std::string_view what, const auto& value) {
     base::cat_to(*out, name, "::", endpoint.address_text, "::", what, "::", value, "\n");
   };
+  static const std::vector<Count> kCounts = all_counts();
+  for (const Count& count : kCounts) line(count.name, counts.*count.value);
   line("hostname", endpoint.hostname);
   line("health_flags", health_flags(endpoint.health));
   line("weight", endpoint.weight);
+  line("region", locality.region);
+  line("zone", locality.zone);
+  line("sub_zone", locality.sub_zone);
   line("canary", false);
   line("priority", endpoint.priority);
+  line("success_rate", -1);
+  line("local_origin_success_rate", -1);
 }
 
-void add_cluster_text(const Row& row, bool via_api, std::string* out) {
+void add_cluster_text(const Row& row, bool via_api, const dataplane::Server::HostSums& sums,
+                      std::string* out) {
   const upstream::ClusterValue& value = row.cluster->value;
   const std::string& name = value.name;
   base::cat_to(*out, name, "::observability_name::", row.cluster->stat_name(), "\n");
@@ -84,7 +121,10 @@ void add_cluster_text(const Row& row, bool via_api, std::string* out) {
     base::cat_to(*out, name, "::warming::true\n");
     return;
   }
-  for (const auto& endpoint : row.endpoints->endpoints()) add_endpoint_text(name, endpoint, out);
+  for (const auto& endpoint : row.endpoints->endpoints()) {
+    add_endpoint_text(name, endpoint, row.endpoints->localities()[endpoint.locality],
+                      counts_of(row, endpoint, sums), out);
+  }
 }
 
 void add_address(const base::Address& address, Json* json) {
@@ -109,24 +149,52 @@ void add_limits(const BreakerLimits& limits, bool high, Json* json) {
   json->close_object();
 }
 
-void add_endpoint(const upstream::Endpoint& endpoint, Json* json) {
+// As protobuf's JSON: 64-bit numbers are texts, zeros are left out.
+void add_count(const Count& count, bool gauge, const upstream::HostCounts& counts, Json* json) {
+  json->open_object();
+  if (gauge) json->key("type").text("GAUGE");
+  const uint64_t value = counts.*count.value;
+  if (value != 0) json->key("value").text(std::to_string(value));
+  json->key("name").text(count.name).close_object();
+}
+
+void add_locality(const upstream::EndpointSet::Locality& locality, Json* json) {
+  json->key("locality").open_object();
+  if (!locality.region.empty()) json->key("region").text(locality.region);
+  if (!locality.zone.empty()) json->key("zone").text(locality.zone);
+  if (!locality.sub_zone.empty()) json->key("sub_zone").text(locality.sub_zone);
+  json->close_object();
+}
+
+void add_endpoint(const upstream::Endpoint& endpoint,
+                  const upstream::EndpointSet::Locality& locality,
+                  const upstream::HostCounts& counts, Json* json) {
   json->open_object().key("address");
   add_address(endpoint.address, json);
+  json->key("stats").open_list();
+  for (const Count& count : kCounters) add_count(count, false, counts, json);
+  for (const Count& count : kGauges) add_count(count, true, counts, json);
+  json->close_list();
   json->key("health_status").open_object();
   json->key("eds_health_status").text(health_word(endpoint.health)).close_object();
   json->key("weight").number(endpoint.weight);
   if (!endpoint.hostname.empty()) json->key("hostname").text(endpoint.hostname);
   if (endpoint.priority != 0) json->key("priority").number(endpoint.priority);
+  add_locality(locality, json);
   json->close_object();
 }
 
-void add_cluster(const Row& row, bool via_api, Json* json) {
+void add_cluster(const Row& row, bool via_api, const dataplane::Server::HostSums& sums,
+                 Json* json) {
   const upstream::ClusterValue& value = row.cluster->value;
   json->open_object().key("name").text(value.name);
   if (via_api) json->key("added_via_api").boolean(true);
   if (row.endpoints != nullptr && !row.endpoints->endpoints().empty()) {
     json->key("host_statuses").open_list();
-    for (const auto& endpoint : row.endpoints->endpoints()) add_endpoint(endpoint, json);
+    for (const auto& endpoint : row.endpoints->endpoints()) {
+      add_endpoint(endpoint, row.endpoints->localities()[endpoint.locality],
+                   counts_of(row, endpoint, sums), json);
+    }
     json->close_list();
   }
   json->key("circuit_breakers").open_object().key("thresholds").open_list();
@@ -143,6 +211,7 @@ struct ClustersBody {
   std::vector<Row> rows;
   std::vector<bool> via_api;
   bool as_json = false;
+  dataplane::Server::HostSums sums = {};
   size_t at = 0;
   Json json = {};
 
@@ -151,10 +220,10 @@ struct ClustersBody {
     const size_t enough = out->size() + kPiece;
     for (; at < rows.size() && out->size() < enough; ++at) {
       if (as_json) {
-        add_cluster(rows[at], via_api[at], &json);
+        add_cluster(rows[at], via_api[at], sums, &json);
         *out += json.take();
       } else {
-        add_cluster_text(rows[at], via_api[at], out);
+        add_cluster_text(rows[at], via_api[at], sums, out);
       }
     }
     if (at < rows.size()) return true;
@@ -178,8 +247,13 @@ void show_clusters(Site& site, const Request& request, const Reply& reply) {
     body->rows.push_back(std::move(row));
   }
   body->as_json = request.value("format") == "json";
-  reply({.type = body->as_json ? kJsonType : kTextType,
-         .more = [body](std::string* out) { return (*body)(out); }});
+  const auto show = [body, reply](dataplane::Server::HostSums sums) {
+    body->sums = std::move(sums);
+    reply({.type = body->as_json ? kJsonType : kTextType,
+           .more = [body](std::string* out) { return (*body)(out); }});
+  };
+  if (!site.server.started()) return show({});
+  site.server.count_hosts(show);
 }
 
 void show_listeners(Site& site, const Request& request, const Reply& reply) {

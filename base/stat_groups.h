@@ -7,14 +7,23 @@
 // The groups of statistics, each a list in the order of names: C counter, G gauge, H histogram.
 // Names and meanings are Envoy's (its docs: cluster manager, HTTP connection manager, listener,
 // access log statistics). Times are kept in nanoseconds; admin renders milliseconds where the name
-// says so.
+// says so. S is a counter per status, A another name for what stands in the list already: no
+// request is an internal one here, so all that Envoy counts twice is external.
 
 namespace sluice::base {
 
 // Prefix "cluster.<name>.", written by workers.
 // clang-format off
-#define SLUICE_CLUSTER_STATS(C, G, H)                                  \
+#define SLUICE_CLUSTER_STATS(C, G, H, S, A)                                  \
   C(bind_errors, "bind_errors")                                        \
+  A(kStatuses, upstream_rq_by_status, "external.upstream_rq_")         \
+  A(kCounter, upstream_rq_1xx, "external.upstream_rq_1xx")             \
+  A(kCounter, upstream_rq_2xx, "external.upstream_rq_2xx")             \
+  A(kCounter, upstream_rq_3xx, "external.upstream_rq_3xx")             \
+  A(kCounter, upstream_rq_4xx, "external.upstream_rq_4xx")             \
+  A(kCounter, upstream_rq_5xx, "external.upstream_rq_5xx")             \
+  A(kCounter, upstream_rq_completed, "external.upstream_rq_completed") \
+  A(kHistogram, upstream_rq_time, "external.upstream_rq_time")         \
   C(lb_healthy_panic, "lb_healthy_panic")                              \
   C(retry_or_shadow_abandoned, "retry_or_shadow_abandoned")            \
   G(upstream_cx_active, "upstream_cx_active")                          \
@@ -32,6 +41,7 @@ namespace sluice::base {
   C(upstream_cx_http1_total, "upstream_cx_http1_total")                \
   C(upstream_cx_http2_total, "upstream_cx_http2_total")                \
   C(upstream_cx_idle_timeout, "upstream_cx_idle_timeout")              \
+  H(upstream_cx_length_ms, "upstream_cx_length_ms")                    \
   C(upstream_cx_max_duration_reached, "upstream_cx_max_duration_reached") \
   C(upstream_cx_max_requests, "upstream_cx_max_requests")              \
   C(upstream_cx_none_healthy, "upstream_cx_none_healthy")              \
@@ -45,6 +55,7 @@ namespace sluice::base {
   C(upstream_cx_tx_bytes_total, "upstream_cx_tx_bytes_total")          \
   C(upstream_flow_control_paused_reading_total, "upstream_flow_control_paused_reading_total")   \
   C(upstream_flow_control_resumed_reading_total, "upstream_flow_control_resumed_reading_total") \
+  S(upstream_rq_by_status, "upstream_rq_")                             \
   C(upstream_rq_1xx, "upstream_rq_1xx")                                \
   C(upstream_rq_2xx, "upstream_rq_2xx")                                \
   C(upstream_rq_3xx, "upstream_rq_3xx")                                \
@@ -71,8 +82,9 @@ namespace sluice::base {
   C(upstream_rq_unknown, "upstream_rq_unknown")
 
 // Prefix "cluster.<name>.", written by main.
-#define SLUICE_MEMBERSHIP_STATS(C, G, H)                               \
+#define SLUICE_MEMBERSHIP_STATS(C, G, H, ...)                               \
   G(cx_open, "circuit_breakers.default.cx_open")                       \
+  G(cx_pool_open, "circuit_breakers.default.cx_pool_open")             \
   G(remaining_cx, "circuit_breakers.default.remaining_cx")             \
   G(remaining_pending, "circuit_breakers.default.remaining_pending")   \
   G(remaining_retries, "circuit_breakers.default.remaining_retries")   \
@@ -80,6 +92,15 @@ namespace sluice::base {
   G(rq_open, "circuit_breakers.default.rq_open")                       \
   G(rq_pending_open, "circuit_breakers.default.rq_pending_open")       \
   G(rq_retry_open, "circuit_breakers.default.rq_retry_open")           \
+  G(high_cx_open, "circuit_breakers.high.cx_open")                     \
+  G(high_cx_pool_open, "circuit_breakers.high.cx_pool_open")           \
+  G(high_remaining_cx, "circuit_breakers.high.remaining_cx")           \
+  G(high_remaining_pending, "circuit_breakers.high.remaining_pending") \
+  G(high_remaining_retries, "circuit_breakers.high.remaining_retries") \
+  G(high_remaining_rq, "circuit_breakers.high.remaining_rq")           \
+  G(high_rq_open, "circuit_breakers.high.rq_open")                     \
+  G(high_rq_pending_open, "circuit_breakers.high.rq_pending_open")     \
+  G(high_rq_retry_open, "circuit_breakers.high.rq_retry_open")         \
   C(membership_change, "membership_change")                            \
   G(membership_degraded, "membership_degraded")                        \
   G(membership_excluded, "membership_excluded")                        \
@@ -92,7 +113,7 @@ namespace sluice::base {
   C(update_success, "update_success")
 
 // Prefix "http.<stat_prefix>.".
-#define SLUICE_HTTP_STATS(C, G, H)                                     \
+#define SLUICE_HTTP_STATS(C, G, H, ...)                                     \
   G(downstream_cx_active, "downstream_cx_active")                      \
   C(downstream_cx_delayed_close_timeout, "downstream_cx_delayed_close_timeout") \
   C(downstream_cx_destroy, "downstream_cx_destroy")                    \
@@ -155,7 +176,7 @@ namespace sluice::base {
   C(rq_total, "rq_total")
 
 // Prefix "tcp.<stat_prefix>.".
-#define SLUICE_TCP_STATS(C, G, H)                                      \
+#define SLUICE_TCP_STATS(C, G, H, ...)                                      \
   C(downstream_cx_no_route, "downstream_cx_no_route")                  \
   G(downstream_cx_rx_bytes_buffered, "downstream_cx_rx_bytes_buffered") \
   C(downstream_cx_rx_bytes_total, "downstream_cx_rx_bytes_total")      \
@@ -171,7 +192,7 @@ namespace sluice::base {
   C(upstream_flush_total, "upstream_flush_total")
 
 // Prefix "listener.<address>.".
-#define SLUICE_LISTENER_STATS(C, G, H)                                 \
+#define SLUICE_LISTENER_STATS(C, G, H, ...)                                 \
   G(downstream_cx_active, "downstream_cx_active")                      \
   C(downstream_cx_destroy, "downstream_cx_destroy")                    \
   H(downstream_cx_length_ms, "downstream_cx_length_ms")                \
@@ -185,7 +206,7 @@ namespace sluice::base {
   C(no_filter_chain_match, "no_filter_chain_match")
 
 // Prefix "listener.<address>.http.<stat_prefix>.".
-#define SLUICE_LISTENER_HTTP_STATS(C, G, H)                            \
+#define SLUICE_LISTENER_HTTP_STATS(C, G, H, ...)                            \
   C(downstream_rq_1xx, "downstream_rq_1xx")                            \
   C(downstream_rq_2xx, "downstream_rq_2xx")                            \
   C(downstream_rq_3xx, "downstream_rq_3xx")                            \
@@ -194,7 +215,7 @@ namespace sluice::base {
   C(downstream_rq_completed, "downstream_rq_completed")
 
 // Prefix "filesystem.": the access log's workers and flusher.
-#define SLUICE_FILESYSTEM_STATS(C, G, H)                               \
+#define SLUICE_FILESYSTEM_STATS(C, G, H, ...)                               \
   C(flushed_by_timer, "flushed_by_timer")                              \
   C(reopen_failed, "reopen_failed")                                    \
   C(write_buffered, "write_buffered")                                  \
@@ -204,7 +225,7 @@ namespace sluice::base {
   G(write_total_buffered, "write_total_buffered")
 
 // Prefix "dns.cares.", written by main.
-#define SLUICE_RESOLVER_STATS(C, G, H)                                 \
+#define SLUICE_RESOLVER_STATS(C, G, H, ...)                                 \
   C(get_addr_failure, "get_addr_failure")                              \
   C(not_found, "not_found")                                            \
   G(pending_resolutions, "pending_resolutions")                        \
@@ -212,7 +233,7 @@ namespace sluice::base {
   C(timeouts, "timeouts")
 
 // Prefix "sluice.worker.": what a worker does besides requests.
-#define SLUICE_TURN_STATS(C, G, H)                                     \
+#define SLUICE_TURN_STATS(C, G, H, ...)                                     \
   C(accept_failed, "accept_failed")                                    \
   C(exchanges_handed_over, "exchanges_handed_over")                    \
   C(header_edits_refused, "header_edits_refused")                      \
@@ -223,7 +244,7 @@ namespace sluice::base {
 
 // Prefix "http2.": the codec of every connection, either side. Names are Envoy's; it has none for
 // continuation_flood, too_many_resets and unknown_frames_flood.
-#define SLUICE_H2_STATS(C, G, H)                                       \
+#define SLUICE_H2_STATS(C, G, H, ...)                                       \
   C(continuation_flood, "continuation_flood")                          \
   C(dropped_headers_with_underscores, "dropped_headers_with_underscores") \
   C(goaway_sent, "goaway_sent")                                        \
@@ -281,6 +302,7 @@ inline void count_upstream(ClusterCells& cells, uint16_t status) noexcept {
   cells.upstream_rq_completed.add();
   if (Cell* cell = class_cell(cells.upstream_rq_1xx, status)) {
     cell->add();
+    cells.upstream_rq_by_status.add(status);
   } else {
     cells.upstream_rq_unknown.add();
   }

@@ -96,6 +96,23 @@ void StatScope::histogram(const StatRow& row, HistogramSnapshot& out) const noex
   }
 }
 
+uint64_t StatScope::status(const StatRow& row, uint16_t status) const noexcept {
+  uint64_t sum = 0;
+  for (Block* b = blocks_.load(std::memory_order_acquire); b != nullptr; b = b->next) {
+    sum += cell_at<StatusCells>(b->cells, row).get(status);
+  }
+  return sum;
+}
+
+std::vector<uint16_t> StatScope::statuses(const StatRow& row) const {
+  std::vector<uint16_t> out;
+  if (num_blocks() == 0) return out;
+  for (uint16_t code = StatusCells::kFirst; code < StatusCells::kEnd; ++code) {
+    if (status(row, code) != 0) out.push_back(code);
+  }
+  return out;
+}
+
 size_t StatScope::num_blocks() const noexcept {
   size_t n = 0;
   for (Block* b = blocks_.load(std::memory_order_acquire); b != nullptr; b = b->next) ++n;
@@ -127,7 +144,13 @@ void StatsStore::visit(const Visitor& visitor) const {
   for (const auto& [key, scope] : snapshot()) {
     for (const StatRow& row : scope->group().rows) {
       name.assign(scope->prefix()).append(row.name);
-      if (row.kind == StatKind::kCounter) {
+      if (row.kind == StatKind::kStatuses) {
+        for (const uint16_t status : scope->statuses(row)) {
+          if (!visitor.counter) break;
+          name.assign(scope->prefix()).append(row.name).append(std::to_string(status));
+          visitor.counter(name, scope->status(row, status));
+        }
+      } else if (row.kind == StatKind::kCounter) {
         if (visitor.counter) visitor.counter(name, scope->counter(row));
       } else if (row.kind == StatKind::kGauge) {
         if (visitor.gauge) visitor.gauge(name, scope->gauge(row));

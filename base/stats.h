@@ -14,25 +14,13 @@
 #include <vector>
 
 #include "base/histogram.h"
+#include "base/status_cells.h"
 
 namespace sluice::base {
 
 // Statistics without shared counters (contract F2): every worker has its own cells for each scope
 // (a cluster, a listener, an HTTP connection manager) that it ever used, and main sums them when
 // somebody asks.
-
-// Cell is a counter with one writer. add() is a load, an addition and a store, about 1 ns.
-class Cell {
- public:
-  void add(uint64_t n = 1) noexcept {
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-  }
-  // Any thread.
-  uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t> value_{0};
-};
 
 // Gauge goes up and down; one writer as well. A worker's share may be negative, the sum is not.
 class Gauge {
@@ -48,9 +36,10 @@ class Gauge {
   std::atomic<int64_t> value_{0};
 };
 
-enum class StatKind : uint8_t { kCounter, kGauge, kHistogram };
+enum class StatKind : uint8_t { kCounter, kGauge, kHistogram, kStatuses };
 
-// One row of a group's table: Envoy's name after the scope's prefix, and where the cell is.
+// One row of a group's table: Envoy's name after the scope's prefix, and where the cell is. A row
+// of kStatuses stands for a counter per status that came: its name is what the status follows.
 struct StatRow {
   std::string_view name;
   StatKind kind;
@@ -85,6 +74,9 @@ class StatScope {
   uint64_t counter(const StatRow& row) const noexcept;
   int64_t gauge(const StatRow& row) const noexcept;
   void histogram(const StatRow& row, HistogramSnapshot& out) const noexcept;
+  // The statuses that came so far, in order; how often one of them did.
+  std::vector<uint16_t> statuses(const StatRow& row) const;
+  uint64_t status(const StatRow& row, uint16_t status) const noexcept;
   // How many sets of cells exist, in use or not.
   size_t num_blocks() const noexcept;
 
@@ -158,7 +150,7 @@ class StatsStore {
     std::function<void(std::string_view name, int64_t value)> gauge;
     std::function<void(std::string_view name, const HistogramSnapshot& value)> histogram;
   };
-  // By prefix, then by name; each of the three may be empty. Names are valid during the call.
+  // By prefix, then by row; each of the three may be empty. Names are valid during the call.
   void visit(const Visitor& visitor) const;
   // All scopes by prefix, for who walks them piece by piece. A prefix may have several groups.
   std::vector<std::shared_ptr<const StatScope>> scopes() const;
@@ -178,15 +170,19 @@ class StatsStore {
 };
 
 // NOLINTBEGIN(bugprone-macro-parentheses): their arguments are types, members and lists.
-// Declares a struct of cells from a list macro LIST(C, G, H) whose items are C(member, "name") for
-// counters, G for gauges and H for histograms, in the order of their names.
+// Declares a struct of cells from a list macro LIST(C, G, H, S, A) whose items are C(member,
+// "name") for counters, G for gauges, H for histograms, S for a counter per status, in the order of
+// their names, and A(kind, member, "name") for one more name of another item's member.
 #define SLUICE_STAT_MEMBER_C(member, name) ::sluice::base::Cell member;
 #define SLUICE_STAT_MEMBER_G(member, name) ::sluice::base::Gauge member;
 #define SLUICE_STAT_MEMBER_H(member, name) ::sluice::base::Histogram member;
-#define SLUICE_STAT_GROUP(Type, LIST)                                      \
-  struct Type {                                                            \
-    LIST(SLUICE_STAT_MEMBER_C, SLUICE_STAT_MEMBER_G, SLUICE_STAT_MEMBER_H) \
-    static const ::sluice::base::StatGroup kGroup;                         \
+#define SLUICE_STAT_MEMBER_S(member, name) ::sluice::base::StatusCells member;
+#define SLUICE_STAT_MEMBER_A(kind, member, name)
+#define SLUICE_STAT_GROUP(Type, LIST)                                                            \
+  struct Type {                                                                                  \
+    LIST(SLUICE_STAT_MEMBER_C, SLUICE_STAT_MEMBER_G, SLUICE_STAT_MEMBER_H, SLUICE_STAT_MEMBER_S, \
+         SLUICE_STAT_MEMBER_A)                                                                   \
+    static const ::sluice::base::StatGroup kGroup;                                               \
   }
 #define SLUICE_STAT_ROW_C(member, name) \
   {name, ::sluice::base::StatKind::kCounter, static_cast<uint32_t>(offsetof(Self, member))},
@@ -194,17 +190,21 @@ class StatsStore {
   {name, ::sluice::base::StatKind::kGauge, static_cast<uint32_t>(offsetof(Self, member))},
 #define SLUICE_STAT_ROW_H(member, name) \
   {name, ::sluice::base::StatKind::kHistogram, static_cast<uint32_t>(offsetof(Self, member))},
+#define SLUICE_STAT_ROW_S(member, name) SLUICE_STAT_ROW_A(kStatuses, member, name)
+#define SLUICE_STAT_ROW_A(kind, member, name) \
+  {name, ::sluice::base::StatKind::kind, static_cast<uint32_t>(offsetof(Self, member))},
 // In one .cc file: the table of the group.
-#define SLUICE_STAT_GROUP_TABLE(Type, LIST)                                          \
-  namespace {                                                                        \
-  struct Type##Table {                                                               \
-    using Self = Type;                                                               \
-    static constexpr ::sluice::base::StatRow kRows[] = {                             \
-        LIST(SLUICE_STAT_ROW_C, SLUICE_STAT_ROW_G, SLUICE_STAT_ROW_H)};              \
-  };                                                                                 \
-  }                                                                                  \
-  const ::sluice::base::StatGroup Type::kGroup = {                                   \
-      #Type, Type##Table::kRows, sizeof(Type), []() -> void* { return new Type(); }, \
+#define SLUICE_STAT_GROUP_TABLE(Type, LIST)                                                        \
+  namespace {                                                                                      \
+  struct Type##Table {                                                                             \
+    using Self = Type;                                                                             \
+    static constexpr ::sluice::base::StatRow kRows[] = {LIST(SLUICE_STAT_ROW_C, SLUICE_STAT_ROW_G, \
+                                                             SLUICE_STAT_ROW_H, SLUICE_STAT_ROW_S, \
+                                                             SLUICE_STAT_ROW_A)};                  \
+  };                                                                                               \
+  }                                                                                                \
+  const ::sluice::base::StatGroup Type::kGroup = {                                                 \
+      #Type, Type##Table::kRows, sizeof(Type), []() -> void* { return new Type(); },               \
       [](void* cells) { delete static_cast<Type*>(cells); }}
 // NOLINTEND(bugprone-macro-parentheses)
 

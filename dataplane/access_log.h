@@ -67,6 +67,7 @@ class AccessLogger {
   AccessLogger& operator=(const AccessLogger&) = delete;
 
   bool wants(const http::Facts& facts) const noexcept { return facts.response_code >= min_status_; }
+  const http::Format& format() const noexcept { return format_; }
 
  private:
   friend class WorkerAccessLog;

@@ -42,6 +42,21 @@ class Attempt {
     return h2_ != nullptr ? h2_->connection().used_before() : h1_->used_before();
   }
 
+  uint64_t connection_id() const noexcept {
+    return h2_ != nullptr ? h2_->connection().id() : h1_->id();
+  }
+  void set_connection_id(uint64_t id) noexcept {
+    h2_ != nullptr ? h2_->connection().set_id(id) : h1_->set_id(id);
+  }
+  // Our end of the connection; a system call for the first one who asks.
+  const base::Address& local() const {
+    return h2_ != nullptr ? h2_->connection().local() : h1_->local();
+  }
+  // Of the answer's head, interim ones included.
+  uint64_t response_head_bytes() const noexcept {
+    return h2_ != nullptr ? h2_->stream().head_bytes_received() : h1_->response_head_bytes();
+  }
+
   // ---- The request, in this order.
   // False: it cannot be written. `no_body`: nothing follows. The answer is decoded into `response`
   // where the codec does not ask for it later.

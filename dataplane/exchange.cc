@@ -10,7 +10,9 @@
 #include "http/path.h"
 #include "router/rewrite.h"
 
-// The request's way: from the parsed head to the endpoint. exchange_response.cc has the way back.
+// The request's way: from the parsed head to the endpoint. exchange_upstream.cc has the connection
+// to it, exchange_response.cc the way back, exchange_deadlines.cc what happens when it takes too
+// long.
 namespace sluice::dataplane {
 
 namespace {
@@ -18,22 +20,6 @@ namespace {
 using base::Reason;
 using base::Stamp;
 using http::HeaderId;
-
-constexpr uint8_t kMaxStaleAttempts = 3;
-
-bool is_idempotent(http::Method method) noexcept {  // RFC 9110 9.2.2
-  switch (method) {
-    case http::Method::kGet:
-    case http::Method::kHead:
-    case http::Method::kPut:
-    case http::Method::kDelete:
-    case http::Method::kOptions:
-    case http::Method::kTrace:
-      return true;
-    default:
-      return false;
-  }
-}
 
 bool speaks_http2(upstream::TransportValue::Http kind, http::Protocol downstream) noexcept {
   using Http = upstream::TransportValue::Http;
@@ -92,14 +78,16 @@ void Exchange::begin(http::Protocol protocol) noexcept {
   in_request_ = true;
   auto& cells = session.cells();
   cells.downstream_rq_total.add();
+  (down_.is_http2() ? cells.downstream_rq_http2_total : cells.downstream_rq_http1_total).add();
   cells.downstream_rq_active.add();
   worker_.exchanges().push_back(worker_link_);
 }
 
-void Exchange::start(const base::BlockRef& block, bool has_body) noexcept {
+void Exchange::start(const base::BlockRef& block, bool has_body, uint64_t head_bytes) noexcept {
   if (block) base::plant(block->data(), block->filled());
   request_block_ = block;
   has_body_ = has_body;
+  facts_.request_head_bytes = head_bytes;
   request_complete_ = !has_body;
   stamps_.mark(Stamp::kHeadParsed);
   if (!has_body) stamps_.set(Stamp::kRequestReceived, stamps_.get(Stamp::kHeadParsed));
@@ -165,10 +153,12 @@ bool Exchange::prepare_head() noexcept {
     case http::PathResult::Kind::kChanged:
       return true;
     case http::PathResult::Kind::kReject:
+      session().cells().downstream_rq_failed_path_normalization.add();
       return reply(path.reason), false;
     case http::PathResult::Kind::kRedirect:
       break;
   }
+  session().cells().downstream_rq_redirected_with_normalized_path.add();
   http::FieldList extra(&arena_);
   extra.add(HeaderId::kLocation, request_.path);
   reply(Reason::kPathEscapedSlash, 307, {}, &extra);
@@ -220,7 +210,7 @@ void Exchange::match_route() noexcept {
 }
 
 void Exchange::run_filters() noexcept {
-  context_ = {&request_, nullptr, &facts_, &arena_, &local_reply_, {}};
+  context_ = {&request_, nullptr, &facts_, &arena_, &local_reply_, {}, nullptr};
   context_.resume = {[](void* self) noexcept {
                        auto* exchange = static_cast<Exchange*>(self);
                        exchange->waiting_for_filter_ = false;
@@ -232,8 +222,17 @@ void Exchange::run_filters() noexcept {
                      this};
   stamps_.set(Stamp::kChainIn, stamps_.get(Stamp::kRouted));
   const filters::FilterChain& chain = *config_->chain;
+  const filters::ChainConfigs* configs = &chain.configs();
+  filters::ChainConfigs of_route;
+  if (match_.route != nullptr && match_.route->policy().filters != nullptr) [[unlikely]] {
+    if (!chain.for_route(*match_.route->policy().filters, arena_, &of_route)) {
+      return reply(Reason::kInternal);
+    }
+    configs = &of_route;
+  }
   const auto verdict = filters::visit_chain(chain.index(), [&]<typename Chain>() {
-    if (!Chain::begin(run_, chain.configs(), arena_)) return filters::Verdict::kRespond;
+    if (!Chain::begin(run_, *configs, arena_)) return filters::Verdict::kRespond;
+    if constexpr (Chain::kHasHooks) run_.costs = worker_.sample_filters();
     return Chain::request(run_, context_);
   });
   stamps_.mark(Stamp::kChainOut);
@@ -395,58 +394,6 @@ bool Exchange::finish_request_head() noexcept {
   return true;
 }
 
-void Exchange::ask_for_connection() noexcept {
-  ++facts_.attempts;
-  waiting_for_pool_ = true;
-  const uint8_t priority = match_.route->policy().priority;
-  const Reason refused = http2_upstream_ ? cluster_->acquire_h2(*host_, this, priority)
-                                         : cluster_->acquire(*host_, this, priority);
-  if (refused == Reason::kNone) return;
-  waiting_for_pool_ = false;
-  cluster_->cells().upstream_rq_pending_overflow.add();
-  reply(refused);
-}
-
-void Exchange::on_pool_failed(Reason reason, base::Fault, int error) noexcept {
-  waiting_for_pool_ = false;
-  facts_.upstream_transport_failure = describe_errno(error);
-  base::ClusterCells& cells = cluster_->cells();
-  cells.upstream_rq_pending_failure_eject.add();
-  reply(reason);
-}
-
-void Exchange::on_pool_ready(UpstreamConnection& connection) noexcept {
-  up_.attach(connection, this);
-  on_attached();
-}
-
-void Exchange::on_pool_ready(UpstreamH2Connection& connection) noexcept {
-  waiting_for_pool_ = false;
-  if (!up_.attach(connection, this, arena_)) return reply(Reason::kInternal);
-  on_attached();
-}
-
-void Exchange::on_attached() noexcept {
-  waiting_for_pool_ = false;
-  stamps_.mark(Stamp::kPoolReady);
-  if (!up_.used_before()) stamps_.set(Stamp::kConnected, stamps_.get(Stamp::kPoolReady));
-  cluster_->cells().upstream_rq_total.add();
-  cluster_->cells().upstream_rq_active.add();
-  facts_.upstream_protocol = up_.protocol();
-  const bool no_body = !has_body_ && !upgrade_asked_;
-  if (!up_.send_head(&request_, no_body, &response_, request_block_, arena_)) {
-    return reply(Reason::kInternal);
-  }
-  stamps_.mark(Stamp::kHeadSent);
-  head_sent_ = true;
-  end_sent_ = !has_body_;
-  if (!early_body_.empty() && !upgrade_asked_) send_body(std::exchange(early_body_, {}));
-  if (has_body_ && request_complete_) send_request_end();
-  const bool waited = body_congested_;
-  update_body_flow();
-  if (waited && !body_congested_) down_.resume_body();
-}
-
 // ---- The request's body.
 
 void Exchange::on_request_data(base::View&& data) noexcept {
@@ -506,115 +453,6 @@ void Exchange::on_upstream_drained() noexcept {
   if (!body_congested_) return;
   body_congested_ = false;
   down_.resume_body();
-}
-
-// ---- When things go wrong upstream.
-
-// Safe only where the backend cannot have begun the work (RFC 9110 9.2.2): the connection had
-// served before and died before the first byte of an answer, and the request may be repeated as it
-// is.
-bool Exchange::may_try_again(Reason reason, const base::Fault& fault,
-                             bool used_before) const noexcept {
-  if (!fault.replay_safe || response_began_ || has_body_ || upgrade_asked_) return false;
-  if (facts_.attempts > kMaxStaleAttempts) return false;
-  // The endpoint itself says that it did nothing with it (RFC 9113 8.7): any method.
-  if (reason == Reason::kUpstreamRefusedStream) return true;
-  return used_before && is_idempotent(request_.method);
-}
-
-void Exchange::on_upstream_broken(Reason reason, base::Fault fault, int error) noexcept {
-  const bool used_before = up_.used_before();
-  facts_.upstream_wire_sent += up_.head_bytes();
-  up_.forget();
-  base::ClusterCells& cells = cluster_->cells();
-  cells.upstream_rq_active.sub();
-  facts_.upstream_transport_failure = describe_errno(error);
-  if (may_try_again(reason, fault, used_before)) {
-    cells.upstream_rq_retry.add();
-    head_sent_ = false;
-    ask_for_connection();
-    return;
-  }
-  if (fault.kind == base::Fault::Kind::kProtocol) cells.upstream_cx_protocol_error.add();
-  cells.upstream_rq_rx_reset.add();
-  if (response_began_) {
-    abort(Reason::kUpstreamTruncated);
-  } else {
-    reply(reason);
-  }
-}
-
-void Exchange::drop_upstream() noexcept {
-  early_body_.clear();
-  if (waiting_for_pool_) {
-    waiting_for_pool_ = false;
-    cluster_->forget(*host_, this, http2_upstream_);
-    pending_credit_.reset();
-    cluster_->cells().upstream_rq_cancelled.add();
-  }
-  if (up_.attached()) {
-    cluster_->cells().upstream_rq_active.sub();
-    facts_.upstream_wire_sent += up_.head_bytes();
-    if (up_.end(end_sent_)) cluster_->cells().upstream_rq_tx_reset.add();
-  }
-  if (host_ != nullptr) {
-    UpstreamHost* host = std::exchange(host_, nullptr);
-    // The address may go with the host: the log line needs it.
-    if (host->removed) {
-      kept_address_ = host->address;
-      facts_.upstream_remote = &kept_address_;
-      facts_.upstream_hostname = arena_.dup(host->hostname);
-    }
-    cluster_->unhold(*host);
-  }
-  request_credit_.reset();
-}
-
-// ---- Deadlines.
-
-void Exchange::arm_route_timeout() noexcept {
-  if (timeout_ns_ == 0 || route_deadline_ != 0 || tunnel_) return;
-  route_deadline_ = worker_.loop().now() + timeout_ns_;
-  down_.deadline_changed();
-}
-
-base::MonoNs Exchange::deadline() const noexcept {
-  base::MonoNs at = net::TimerWheel::kNever;
-  if (route_deadline_ != 0 && !tunnel_) at = route_deadline_;
-  if (idle_timeout_ns_ != 0) at = std::min(at, active_at_ + idle_timeout_ns_);
-  if (max_duration_ns_ != 0) at = std::min(at, started_at_ + max_duration_ns_);
-  if (config_->request_timeout_ns != 0 && !request_complete_) {
-    at = std::min(at, started_at_ + config_->request_timeout_ns);
-  }
-  return at;
-}
-
-void Exchange::on_deadline(base::MonoNs now) noexcept {
-  Reason reason = Reason::kNone;
-  auto& cells = session().cells();
-  if (route_deadline_ != 0 && !tunnel_ && now >= route_deadline_) {
-    reason = Reason::kUpstreamTimeout;
-    if (cluster_ != nullptr) cluster_->cells().upstream_rq_timeout.add();
-  } else if (max_duration_ns_ != 0 && now >= started_at_ + max_duration_ns_) {
-    reason = Reason::kMaxStreamDuration;
-    cells.downstream_rq_max_duration_reached.add();
-  } else if (config_->request_timeout_ns != 0 && !request_complete_ &&
-             now >= started_at_ + config_->request_timeout_ns) {
-    reason = Reason::kRequestTimeout;
-    cells.downstream_rq_timeout.add();
-  } else if (idle_timeout_ns_ != 0 && now >= active_at_ + idle_timeout_ns_) {
-    reason = Reason::kStreamIdleTimeout;
-    cells.downstream_rq_idle_timeout.add();
-  } else {
-    return;
-  }
-  if (response_began_) {
-    abort(reason);
-  } else if (request_complete_) {
-    reply(reason);
-  } else {  // Envoy: it was the client that let us wait
-    reply(reason, 408, base::text_of(reason).body);
-  }
 }
 
 }  // namespace sluice::dataplane

@@ -54,8 +54,9 @@ class Exchange : public upstream::PoolWaiter {
   void begin(H2Request& request) noexcept;
   http::RequestHead& request() noexcept { return request_; }
   base::Arena& arena() noexcept { return arena_; }
-  // The head is complete; it lies in `block`. `has_body`: data and end follow.
-  void start(const base::BlockRef& block, bool has_body) noexcept;
+  // The head is complete; it lies in `block` and took `head_bytes`. `has_body`: data and end
+  // follow.
+  void start(const base::BlockRef& block, bool has_body, uint64_t head_bytes) noexcept;
   // The head was refused by the codec.
   void refuse(base::Reason reason) noexcept;
   void on_request_data(base::View&& data) noexcept;
@@ -120,6 +121,9 @@ class Exchange : public upstream::PoolWaiter {
   void begin(http::Protocol protocol) noexcept;
   HttpSession& session() noexcept { return down_.session(); }
   void on_attached() noexcept;
+  void on_detached() noexcept;
+  void note_connection() noexcept;
+  void charge(uint16_t status) noexcept;
   void send_body(base::Chain&& data) noexcept;
   void send_request_end() noexcept;
   void update_body_flow() noexcept;

@@ -59,7 +59,10 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
   }
   facts_.response = &response_;
   facts_.response_code = response_.status;
-  base::count_upstream(cells, response_.status);
+  facts_.upstream_head_received = up_.response_head_bytes();
+  charge(response_.status);
+  if (facts_.attempts > 1) [[unlikely]]
+    cells.upstream_rq_retry_success.add();
   const int64_t waited_ns = worker_.loop().now() - started_at_;
   cells.upstream_rq_time.add(static_cast<uint64_t>(waited_ns));
   if (!config_->chain->router().suppress_envoy_headers &&
@@ -89,6 +92,7 @@ bool Exchange::accept_upgrade() noexcept {
   }
   if (response_.status != 101) return true;
   tunnel_ = upgrade_asked_ && response_.upgrade;
+  if (tunnel_) session().cells().downstream_cx_upgrades_active.add();
   return tunnel_;
 }
 
@@ -177,6 +181,11 @@ void Exchange::response_finished() noexcept {
   down_.finish(arena_);
 }
 
+void Exchange::charge(uint16_t status) noexcept {
+  base::count_upstream(cluster_->cells(), status);
+  if (host_ != nullptr) host_->counts.answered(status);
+}
+
 // ---- Answers of our own.
 
 void Exchange::reply(Reason reason) noexcept {
@@ -186,15 +195,14 @@ void Exchange::reply(Reason reason) noexcept {
 
 void Exchange::reply(Reason reason, uint16_t status, std::string_view body,
                      const http::FieldList* extra) noexcept {
-  if (response_began_) return abort(reason);
-  drop_upstream();
-  if (!down_.is_open()) return abort(reason);
-  facts_.reason = reason;
+  if (response_began_ || !down_.is_open()) return abort(reason);
   // As Envoy does, the cluster is charged for what we say in its place.
   if (cluster_ != nullptr && reason >= Reason::kNoHealthyUpstream &&
       reason <= Reason::kOverflowRetries) {
-    base::count_upstream(cluster_->cells(), status);
+    charge(status);
   }
+  drop_upstream();
+  facts_.reason = reason;
   if (!request_complete_) close_after_ = true;
   upgrade_asked_ = false;
   const bool grpc = request_.is_grpc;
@@ -301,6 +309,7 @@ void Exchange::account() noexcept {
   worker_.record_costs(stamps_);
   base::HttpCells& cells = session().cells();
   cells.downstream_rq_active.sub();
+  if (tunnel_) cells.downstream_cx_upgrades_active.sub();
   const int64_t took = stamps_.has(Stamp::kFlushed)
                            ? stamps_.between_ns(Stamp::kReceived, Stamp::kFlushed)
                            : worker_.loop().now() - started_at_;
@@ -309,6 +318,11 @@ void Exchange::account() noexcept {
 
 void Exchange::log() noexcept {
   if (config_->access_logs.empty() || worker_.access_log() == nullptr) return;
+  facts_.filter_chain_name = config_->value.filter_chain_name;
+  facts_.response_head_bytes = down_.head_bytes();
+  facts_.downstream_wire_sent = facts_.response_head_bytes + facts_.bytes_sent;
+  facts_.downstream_wire_received = facts_.request_head_bytes + facts_.bytes_received;
+  facts_.upstream_wire_received += facts_.upstream_head_received;
   for (const auto& logger : config_->access_logs) worker_.access_log()->log(*logger, facts_);
   if (worker_.access_log()->pending()) worker_.note_log_line();
 }
@@ -318,8 +332,6 @@ void Exchange::complete() noexcept {
     filters::visit_chain(config_->chain->index(),
                          [&]<typename Chain>() { Chain::done(run_, context_); });
   }
-  facts_.response_head_bytes = down_.head_bytes();
-  facts_.downstream_wire_sent += facts_.response_head_bytes;
   account();
   log();
   if (cluster_ != nullptr) cluster_->drop_user();

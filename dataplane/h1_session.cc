@@ -186,7 +186,7 @@ bool H1Session::process_head() noexcept {
     body_ = new (exchange_->arena().alloc(sizeof(http::H1BodyDecoder))) http::H1BodyDecoder();
     body_->start(head.framing, &exchange_->arena());
   }
-  exchange_->start(block_, has_body);
+  exchange_->start(block_, has_body, r.consumed);
   if (phase_ == Phase::kBody && exchange_ != nullptr) return process_body();
   return false;
 }

@@ -134,7 +134,7 @@ void H2Session::take_head(H2Request& request, const Event& event) noexcept {
   if (event.too_large) {
     request.exchange_.refuse(base::Reason::kHeadTooLarge);
   } else {
-    request.exchange_.start({}, !event.end);
+    request.exchange_.start({}, !event.end, request.stream_.head_bytes_received());
   }
   if (current_ != nullptr) deadline_changed(request);
   current_ = nullptr;

@@ -46,6 +46,7 @@ struct HttpConfig {
   uint16_t listener_port = 0;
   std::shared_ptr<const filters::FilterChain> chain;
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
+  bool logs_upstream_local = false;        // one of them asks for our end of upstream connections
   std::shared_ptr<base::StatScope> stats;  // "http.<stat_prefix>."
   int64_t idle_timeout_ns = 0;             // all: 0 is off
   int64_t stream_idle_timeout_ns = 0;

@@ -122,12 +122,46 @@ void Server::take_census(std::function<void(std::vector<Worker::Census>)> done) 
   }
 }
 
+struct Server::HostsRound {
+  HostSums sums;
+  size_t missing;
+  std::function<void(HostSums)> done;
+};
+
+void Server::count_hosts(std::function<void(HostSums)> done) {
+  auto round = std::make_shared<HostsRound>(HostsRound{{}, workers_.size(), std::move(done)});
+  for (size_t i = 0; i < workers_.size(); ++i) ask_hosts(round, i, 0);
+}
+
+void Server::ask_hosts(const std::shared_ptr<HostsRound>& round, size_t worker, uint32_t slot) {
+  workers_[worker]->loop().post_task([this, round, worker, slot] {
+    auto rows = std::make_shared<std::vector<Worker::HostRow>>();
+    uint32_t next = slot;
+    const bool more = workers_[worker]->list_hosts(&next, rows.get());
+    main_.post_task([this, round, worker, next, more, rows] {
+      for (const Worker::HostRow& row : *rows) {
+        round->sums[{row.cluster, row.scope, row.address}] += row.counts;
+      }
+      if (more) return ask_hosts(round, worker, next);
+      if (--round->missing == 0) round->done(std::move(round->sums));
+    });
+  });
+}
+
 std::vector<base::HistogramSnapshot> Server::costs() const {
   std::vector<base::HistogramSnapshot> sums(static_cast<size_t>(base::Cost::kCount));
   for (const auto& worker : workers_) {
     for (size_t i = 0; i < sums.size(); ++i) {
       worker->costs().spans[i].add_to(sums[i]);
     }
+  }
+  return sums;
+}
+
+std::vector<base::HistogramSnapshot> Server::filter_costs() const {
+  std::vector<base::HistogramSnapshot> sums(2 * filters::kNumFilters);
+  for (const auto& worker : workers_) {
+    for (size_t i = 0; i < sums.size(); ++i) worker->filter_costs().spans[i].add_to(sums[i]);
   }
   return sums;
 }

@@ -6,8 +6,10 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "base/hazard.h"
 #include "base/stats.h"
 #include "dataplane/access_log.h"
@@ -64,8 +66,15 @@ class Server {
   base::HazardDomain<Tables>& tables() noexcept { return tables_; }
   // Asks every worker; `done` gets one census each, on main.
   void take_census(std::function<void(std::vector<Worker::Census>)> done);
+  // What all workers counted of their endpoints, by cluster slot, its scope, and address. Workers
+  // are asked piece by piece; `done` gets the sums, on main.
+  using HostKey = std::tuple<uint32_t, const base::StatScope*, base::Address>;
+  using HostSums = absl::flat_hash_map<HostKey, upstream::HostCounts>;
+  void count_hosts(std::function<void(HostSums)> done);
   // Sums of all workers' costs.
   std::vector<base::HistogramSnapshot> costs() const;
+  // And of each kind of filter, requests then responses: of one exchange in 64.
+  std::vector<base::HistogramSnapshot> filter_costs() const;
   uint32_t num_workers() const noexcept { return options_.concurrency; }
   // Publish to effect on the slowest worker, the last one measured; -1 while it is under way.
   int64_t publish_to_effect_ns() const;
@@ -76,6 +85,8 @@ class Server {
   static void on_adopt_nudge(void*) noexcept {}
   void reclaim();
   void check_drained();
+  struct HostsRound;
+  void ask_hosts(const std::shared_ptr<HostsRound>& round, size_t worker, uint32_t slot);
 
   Options options_;
   base::StatsStore stats_;

@@ -31,6 +31,10 @@ const base::Address& Session::local() const noexcept {
   return local_ != nullptr ? *local_ : listener_.sockets->address;
 }
 
+uint64_t Session::length_ns() const noexcept {
+  return static_cast<uint64_t>(worker_.loop().now() - accepted_at_);
+}
+
 void Session::drain() noexcept {
   switch (kind_) {
     case Kind::kHttp1:
@@ -87,6 +91,7 @@ void HttpSession::leave() noexcept {
   if (codec_known_ && kind_ == Kind::kHttp2) cells().downstream_cx_http2_active.sub();
   cells().downstream_cx_active.sub();
   cells().downstream_cx_destroy.add();
+  cells().downstream_cx_length_ms.add(length_ns());
   worker_.session_closed(*this);
   worker_.loop().defer_destroy(this);
 }

@@ -43,6 +43,7 @@ class Session : public net::Deferred, public net::Link {
   uint64_t id() const noexcept { return id_; }
   base::Ticks accepted_ticks() const noexcept { return accepted_ticks_; }
   base::MonoNs accepted_at() const noexcept { return accepted_at_; }
+  uint64_t length_ns() const noexcept;  // since it was accepted
 
  protected:
   Session(Kind kind, void (*end)(net::Deferred*) noexcept, Worker& worker, WorkerListener& listener,

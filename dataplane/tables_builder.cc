@@ -131,6 +131,32 @@ absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
   return absl::OkStatus();
 }
 
+namespace {
+
+// A breaker without anything left refuses; workers' spare credits count as in use (base/credit.h).
+void refresh(const upstream::Breaker& from, base::Gauge* first) {
+  const auto left = [](const base::CreditPool& pool) {
+    return static_cast<int64_t>(pool.remaining());
+  };
+  const auto open = [](const base::CreditPool& pool) { return int64_t{pool.is_open()}; };
+  const int64_t values[] = {open(from.connections), 0,
+                            left(from.connections), left(from.pending),
+                            left(from.retries),     left(from.requests),
+                            open(from.requests),    open(from.pending),
+                            open(from.retries)};
+  for (const int64_t value : values) (first++)->set(value);
+}
+
+}  // namespace
+
+void TablesBuilder::refresh_gauges() {
+  for (auto& [name, part] : clusters_) {
+    // Nine neighbours each, in the order of base/stat_groups.h.
+    refresh(part.breakers->normal, &part.cells->cx_open);
+    refresh(part.breakers->high, &part.cells->high_cx_open);
+  }
+}
+
 void TablesBuilder::put_endpoints(std::string_view cluster, const upstream::EndpointsValue& value) {
   const auto it = clusters_.find(cluster);
   if (it == clusters_.end()) return;
@@ -278,6 +304,7 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
     auto logger = AccessLogger::compile(value.http.access_logs[i], cat(at, ".access_log[", i, "]"),
                                         *flusher_, warnings);
     if (!logger.ok()) return logger.status();
+    config->logs_upstream_local |= (*logger)->format().shows_upstream_local();
     config->access_logs.push_back(*std::move(logger));
   }
   config->stats =

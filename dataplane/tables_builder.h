@@ -44,6 +44,8 @@ class TablesBuilder {
   const upstream::ClusterEntry* cluster(std::string_view name) const;
   // Main's statistics of a cluster; null: there is none of that name.
   base::MembershipCells* cells(std::string_view cluster) const;
+  // Brings the circuit breakers' gauges up to date; for whoever is about to read statistics.
+  void refresh_gauges();
 
   // ---- Routes, by route configuration name. The table was compiled with cluster_ids(), in the
   // compile pool if it is big. Put the listener first: a table that no listener and no session

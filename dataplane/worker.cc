@@ -240,6 +240,7 @@ void Worker::session_closed(Session& session) noexcept {
   --num_sessions_;
   listener.cells->downstream_cx_active.sub();
   listener.cells->downstream_cx_destroy.add();
+  listener.cells->downstream_cx_length_ms.add(session.length_ns());
   if (listener.num_sessions == 0 && !listener.acceptor && !second_.armed()) {
     loop_.arm_in(second_, base::kNsPerMs);
   }
@@ -357,6 +358,18 @@ Worker::Census Worker::census() const noexcept {
   c.tables_version = adopted_version_;
   c.loop = loop_.counters();
   return c;
+}
+
+bool Worker::list_hosts(uint32_t* slot, std::vector<HostRow>* out) const {
+  constexpr size_t kEnough = 1000;
+  for (; *slot < clusters_.size() && out->size() < kEnough; ++*slot) {
+    const UpstreamCluster* cluster = clusters_[*slot].get();
+    if (cluster == nullptr) continue;
+    for (const auto& [address, host] : cluster->hosts()) {
+      out->push_back({*slot, cluster->scope(), address, host->counts_now()});
+    }
+  }
+  return *slot < clusters_.size();
 }
 
 }  // namespace sluice::dataplane

@@ -209,7 +209,8 @@ class ClusterState {
   void serve(H2& c) noexcept;
   void set_ready(H2& c, bool ready) noexcept;
   void give(Connection& c, net::Link* waiter) noexcept;
-  void count_failed_connect(base::Reason reason) noexcept;
+  void count_failed_connect(HostT& host, base::Reason reason) noexcept;
+  void count_closed(HostT& host, base::MonoNs begun_at) noexcept;
   void fail_pending(HostT& host, net::List& pending, uint32_t& num_pending, base::Reason reason,
                     base::Fault fault, int error) noexcept;
   void remove_host(HostT& host) noexcept;
@@ -437,12 +438,16 @@ template <class C>
 bool ClusterState<User>::begin_connection(HostT& host, C* c, base::Credit credit) {
   ++host.num_connections;
   ++num_connections_;
+  ++host.counts.cx_total;
   cells_->upstream_cx_total.add();
   cells_->upstream_cx_active.add();
   opening_ = true;  // a failure at once must not begin the next attempt from inside
   const bool begun = c->connect(std::move(credit));
   opening_ = false;
-  if (!begun) cells_->upstream_cx_connect_fail.add();
+  if (!begun) {
+    cells_->upstream_cx_connect_fail.add();
+    ++host.counts.cx_connect_fail;
+  }
   return begun;
 }
 
@@ -526,7 +531,7 @@ template <class User>
 void ClusterState<User>::on_connect_failed(H2& c, base::Reason reason) noexcept {
   HostT& host = c.host();
   settle(c);
-  count_failed_connect(reason);
+  count_failed_connect(host, reason);
   const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
   const int error = c.stream().error();
   c.phase_ = H2::Phase::kOpen;
@@ -560,25 +565,32 @@ void ClusterState<User>::on_closed(H2& c) noexcept {
   settle(c);
   c.credit_.reset();
   c.unlink();
-  cells_->upstream_cx_active.sub();
-  cells_->upstream_cx_destroy.add();
-  --host.num_connections;
-  --num_connections_;
+  count_closed(host, c.connect_started());
   if (host.num_h2_pending > 0 && host.h2_ready.empty()) open_for_pending(host);
   drop_if_unused(host);
 }
 
 template <class User>
-void ClusterState<User>::count_failed_connect(base::Reason reason) noexcept {
+void ClusterState<User>::count_failed_connect(HostT& host, base::Reason reason) noexcept {
+  ++host.counts.cx_connect_fail;
   cells_->upstream_cx_connect_fail.add();
   if (reason == base::Reason::kUpstreamConnectTimeout) cells_->upstream_cx_connect_timeout.add();
+}
+
+template <class User>
+void ClusterState<User>::count_closed(HostT& host, base::MonoNs begun_at) noexcept {
+  cells_->upstream_cx_active.sub();
+  cells_->upstream_cx_destroy.add();
+  cells_->upstream_cx_length_ms.add(static_cast<uint64_t>(parts_.loop.now() - begun_at));
+  --host.num_connections;
+  --num_connections_;
 }
 
 template <class User>
 void ClusterState<User>::on_connect_failed(Connection& c, base::Reason reason) noexcept {
   HostT& host = c.host();
   --host.num_connecting;
-  count_failed_connect(reason);
+  count_failed_connect(host, reason);
   const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
   const int error = c.stream().error();
   c.phase_ = Connection::Phase::kHead;
@@ -621,10 +633,7 @@ void ClusterState<User>::on_closed(Connection& c) noexcept {
   if (c.phase_ == Connection::Phase::kConnecting) --host.num_connecting;
   c.credit_.reset();
   c.unlink();
-  cells_->upstream_cx_active.sub();
-  cells_->upstream_cx_destroy.add();
-  --host.num_connections;
-  --num_connections_;
+  count_closed(host, c.connect_started());
   if (host.num_pending > host.num_connecting && !opening_) {
     // One for the first that waits; if not even that can begin, nobody need wait on.
     if (!open_connection(host, 0) && host.num_connections == 0) {

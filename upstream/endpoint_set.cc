@@ -203,10 +203,12 @@ std::shared_ptr<const EndpointSet> EndpointSet::with_panic_threshold(const Endpo
 void EndpointSet::add_endpoints(const EndpointsValue& value) {
   absl::flat_hash_set<base::Address> seen;
   for (const LocalityValue& locality : value.localities) {
+    const auto nth = static_cast<uint32_t>(localities_.size());
+    localities_.push_back({locality.region, locality.zone, locality.sub_zone});
     for (const EndpointValue& e : locality.endpoints) {
       if (!seen.insert(e.address).second) continue;
       endpoints_.push_back({e.address, e.hostname, e.address.to_string(), e.health,
-                            std::max<uint32_t>(1, e.weight), locality.priority});
+                            std::max<uint32_t>(1, e.weight), locality.priority, nth});
       if (is_healthy(e.health)) ++num_healthy_;
       if (e.health == Health::kDegraded) ++num_degraded_;
     }

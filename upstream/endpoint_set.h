@@ -18,6 +18,7 @@ struct Endpoint {
   Health health = Health::kUnknown;
   uint32_t weight = 1;
   uint32_t priority = 0;
+  uint32_t locality = 0;  // in EndpointSet::localities()
 };
 
 // EndpointSet answers "which endpoints may take a request now, in which proportion?" for one
@@ -68,6 +69,10 @@ class EndpointSet {
   // Different for every set that was ever built: a worker tells by it that a set is another one.
   uint64_t serial() const noexcept { return serial_; }
   const std::vector<Endpoint>& endpoints() const noexcept { return endpoints_; }
+  struct Locality {
+    std::string region, zone, sub_zone;
+  };
+  const std::vector<Locality>& localities() const noexcept { return localities_; }
   uint32_t panic_threshold_pct() const noexcept { return panic_pct_; }
   // Degraded ones are not counted as healthy.
   uint32_t num_healthy() const noexcept { return num_healthy_; }
@@ -96,6 +101,7 @@ class EndpointSet {
 
   std::vector<Tier> tiers_;
   std::vector<Endpoint> endpoints_;
+  std::vector<Locality> localities_;
   uint64_t serial_ = 0;
   uint32_t factor_pct_ = 140;
   uint32_t panic_pct_ = 50;

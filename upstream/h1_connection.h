@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "base/buffer.h"
 #include "base/credit.h"
@@ -56,6 +57,12 @@ class H1Connection : public net::Deferred, public net::Link {
   bool used_before() const noexcept { return num_requests_ > 1; }
   uint64_t num_requests() const noexcept { return num_requests_; }
   base::MonoNs connect_started() const noexcept { return connect_started_; }
+  uint64_t id() const noexcept { return id_; }  // 0: not given yet
+  void set_id(uint64_t id) noexcept { id_ = id; }
+  // Our end; asks the kernel when first called.
+  const base::Address& local() { return local_ ? *local_ : local_.emplace(stream_.local()); }
+  // Of the last response, interim ones included.
+  uint32_t response_head_bytes() const noexcept { return head_bytes_; }
 
   bool connect(base::Credit credit) noexcept {
     credit_ = std::move(credit);
@@ -73,6 +80,7 @@ class H1Connection : public net::Deferred, public net::Link {
     ++num_requests_;
     phase_ = Phase::kHead;
     scanned_ = 0;
+    head_bytes_ = 0;
     num_interim_ = 0;
     response_done_ = false;
     paused_ = false;
@@ -162,6 +170,7 @@ class H1Connection : public net::Deferred, public net::Link {
   base::BlockRef block_;
   uint32_t at_ = 0;       // bytes of block_ that were taken
   uint32_t scanned_ = 0;  // bytes behind at_ that were looked at for the end of the head
+  uint32_t head_bytes_ = 0;
   Phase phase_ = Phase::kConnecting;
   uint8_t num_interim_ = 0;
   bool paused_ = false;
@@ -170,6 +179,7 @@ class H1Connection : public net::Deferred, public net::Link {
   bool tunnel_ = false;
   bool closed_ = false;
   uint64_t num_requests_ = 0;
+  uint64_t id_ = 0;
   http::H1BodyDecoder body_;
   // Touched when it becomes idle, connects or closes.
   H1Connection* next_idle_ = nullptr;
@@ -177,6 +187,7 @@ class H1Connection : public net::Deferred, public net::Link {
   base::MonoNs idle_since_ = 0;
   base::MonoNs connect_started_ = 0;
   base::Credit credit_;
+  std::optional<base::Address> local_;
   net::Timer timer_ = net::Timer::of<&H1Connection::on_timer>(this);
   net::Call again_ = net::Call::of<&H1Connection::on_again>(this);
 };
@@ -305,6 +316,7 @@ bool H1Connection<User>::process_head() noexcept {
       return false;
     }
     at_ += r.consumed;
+    head_bytes_ += r.consumed;
     scanned_ = 0;
     if (head->status >= 200 || head->status == 101) {
       keep_alive_ = head->keep_alive;

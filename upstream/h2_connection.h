@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "base/buffer.h"
@@ -84,6 +85,10 @@ class H2Connection : public net::Deferred, public net::Link {
   HostT& host() noexcept { return host_; }
   bool used_before() const noexcept { return num_requests_ > 1; }
   base::MonoNs connect_started() const noexcept { return connect_started_; }
+  uint64_t id() const noexcept { return id_; }  // 0: not given yet
+  void set_id(uint64_t id) noexcept { id_ = id; }
+  // Our end; asks the kernel when first called.
+  const base::Address& local() { return local_ ? *local_ : local_.emplace(stream_.local()); }
   uint32_t num_calls() const noexcept { return num_calls_; }
 
   bool connect(base::Credit credit) noexcept;
@@ -164,10 +169,12 @@ class H2Connection : public net::Deferred, public net::Link {
   bool ready_ = false;    // stands in its host's list of those that take streams
   uint32_t num_calls_ = 0;
   uint64_t num_requests_ = 0;
+  uint64_t id_ = 0;
   Call* current_ = nullptr;  // being handled; null when it ended meanwhile
   net::List calls_;
   base::MonoNs idle_since_ = 0;
   base::MonoNs connect_started_ = 0;
+  std::optional<base::Address> local_;
   base::MonoNs ping_sent_at_ = 0;  // 0: none under way
   base::MonoNs heard_at_ = 0;
   base::Credit credit_;

@@ -28,6 +28,35 @@ inline net::ConnectOptions connect_options(const TransportValue& t) noexcept {
   return options;
 }
 
+// What `/clusters` shows of an endpoint, with Envoy's names. Plain integers of one worker; others
+// get them by asking it (Worker::list_hosts()).
+struct HostCounts {
+  uint64_t cx_connect_fail = 0;
+  uint64_t cx_total = 0;
+  uint64_t rq_error = 0;  // answered with 5xx, or by us in its place
+  uint64_t rq_success = 0;
+  uint64_t rq_timeout = 0;
+  uint64_t rq_total = 0;
+  // How many there are now.
+  uint64_t cx_active = 0;
+  uint64_t rq_active = 0;
+  uint64_t rq_pending_active = 0;
+
+  void answered(uint16_t status) noexcept { ++(status >= 500 ? rq_error : rq_success); }
+  HostCounts& operator+=(const HostCounts& o) noexcept {
+    cx_connect_fail += o.cx_connect_fail;
+    cx_total += o.cx_total;
+    rq_error += o.rq_error;
+    rq_success += o.rq_success;
+    rq_timeout += o.rq_timeout;
+    rq_total += o.rq_total;
+    cx_active += o.cx_active;
+    rq_active += o.rq_active;
+    rq_pending_active += o.rq_pending_active;
+    return *this;
+  }
+};
+
 // Host is one endpoint as one worker knows it: its connections, what waits for one, and how much it
 // has to do. Worker-local; keyed by address and transport part, so it outlives endpoint sets; lives
 // while its cluster lists it, a connection belongs to it, or an exchange holds it (HostHold).
@@ -43,6 +72,7 @@ struct Host {
   uint32_t num_connecting = 0;   // HTTP/1
   uint32_t num_pending = 0;      // for HTTP/1
   uint32_t holds = 0;
+  HostCounts counts;           // those that are not told by the numbers above
   bool removed = false;        // not in the cluster's endpoints any more
   bool large_answers = false;  // the last response did not fit in a small block
   net::List pending;           // users without a connection, first come first served
@@ -65,6 +95,14 @@ struct Host {
   static constexpr uint32_t kUnknownLimit = UINT32_MAX;
   uint32_t h2_stream_limit = kUnknownLimit;
   uint32_t num_h2_connecting = 0;  // or open, but their SETTINGS have not come
+
+  HostCounts counts_now() const noexcept {
+    HostCounts now = counts;
+    now.cx_active = num_connections;
+    now.rq_pending_active = num_pending + num_h2_pending;
+    now.rq_active = active_requests - now.rq_pending_active;
+    return now;
+  }
 };
 
 }  // namespace sluice::upstream

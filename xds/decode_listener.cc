@@ -74,6 +74,7 @@ absl::Status decode_chain(const Context& context, const Path& at, const listener
                          "supported yet; there are ",
                          in.filters_size());
   }
+  out->http.filter_chain_name = in.name();
   return decode_network_filter(context, Path(at, "filters", 0), in.filters(0), out);
 }
 

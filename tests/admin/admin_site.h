@@ -39,6 +39,7 @@ class AdminSite {
   const base::Address& address() const { return address_; }
   Socket connect() const { return Socket::connect(address_.port()); }
   TestProxy& proxy() { return proxy_; }
+  uint16_t origin_port() const { return origin_.port(); }
   admin::AdminServer& admin() { return *admin_; }  // on main only
 
   // One request on a connection of its own.

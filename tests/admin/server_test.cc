@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <fstream>
 #include <future>
+#include <map>
+#include <string>
 
 #include "base/text.h"
 #include "dataplane/log.h"
@@ -88,6 +90,33 @@ TEST(AdminServer, MethodsAreChecked) {
       EXPECT_EQ(site.ask("DELETE", page.path).status(), 405);
     }
   }
+}
+
+TEST(AdminServer, WhatEnvoyHasAndWeHaveNotSaysWhy) {
+  AdminSite site;
+  for (const Page& page : refused_pages()) {
+    SCOPED_TRACE(page.path);
+    const Message answer = page.changes ? site.post(page.path) : site.get(page.path);
+    EXPECT_EQ(answer.status(), 501);
+    EXPECT_EQ(answer.body, base::cat("not supported: ", page.help, "\n"));
+    EXPECT_THAT(site.get("/help").body, Not(HasSubstr(std::string(page.path) + ":")));
+  }
+}
+
+TEST(AdminServer, InitDumpNamesWhatIsWaitedFor) {
+  Sources sources;
+  std::atomic<bool> ready{false};
+  sources.why_not_ready = [&]() -> std::vector<std::string> {
+    if (ready) return {};
+    return {"cluster \"a\" waits for endpoints"};
+  };
+  AdminSite site(std::move(sources));
+  const auto dump = JsonReader(site.get("/init_dump").body).read();
+  const auto& unready = dump["unready_targets_dumps"].items.at(0);
+  EXPECT_EQ(unready["name"].text, "init manager Server");
+  EXPECT_EQ(unready["target_names"].items.at(0).text, "cluster \"a\" waits for endpoints");
+  ready = true;
+  EXPECT_THAT(site.get("/init_dump?mask=listener").body, Not(HasSubstr("unready")));
 }
 
 TEST(AdminServer, HeadHasNoBody) {
@@ -316,12 +345,26 @@ TEST(AdminServer, TrafficPages) {
   EXPECT_THAT(clusters, HasSubstr("c::observability_name::c\n"));
   EXPECT_THAT(clusters, HasSubstr("c::default_priority::max_connections::1024\n"));
   EXPECT_THAT(clusters, HasSubstr("::health_flags::healthy\n"));
+  const std::string endpoint = "c::127.0.0.1:" + std::to_string(site.origin_port()) + "::";
+  for (const char* line : {"cx_active::", "cx_connect_fail::0\n", "cx_total::1\n", "rq_active::0\n",
+                           "rq_error::0\n", "rq_pending_active::0\n", "rq_success::1\n",
+                           "rq_timeout::0\n", "rq_total::1\n", "region::\n", "priority::0\n"}) {
+    EXPECT_THAT(clusters, HasSubstr(endpoint + line));
+  }
   EXPECT_EQ(site.get("/clusters?filter=^d").body, "");
   const auto json = JsonReader(site.get("/clusters?format=json").body).read();
   const auto& status = json["cluster_statuses"].items.at(0);
   EXPECT_EQ(status["name"].text, "c");
   EXPECT_EQ(status["host_statuses"].items.at(0)["health_status"]["eds_health_status"].text,
             "HEALTHY");
+  std::map<std::string, std::string> stats;
+  for (const auto& stat : status["host_statuses"].items.at(0)["stats"].items) {
+    stats[stat["name"].text] = stat.has("value") ? stat["value"].text : "";
+  }
+  EXPECT_EQ(stats.size(), 9u);
+  EXPECT_EQ(stats["rq_total"], "1");
+  EXPECT_EQ(stats["rq_success"], "1");
+  EXPECT_EQ(stats["rq_error"], "");  // as protobuf's JSON leaves out zeros
 
   const std::string line = base::cat("in::127.0.0.1:", site.proxy().port(), "\n");
   EXPECT_EQ(site.get("/listeners").body, line);

@@ -40,11 +40,73 @@ TEST(StatGroup, TablesAreSortedAndFitTheirStruct) {
       if (i > 0) {
         EXPECT_LT(group->rows[i - 1].name, row.name);
       }
-      bytes += row.kind == StatKind::kHistogram ? sizeof(Histogram) : sizeof(Cell);
+      const auto same = [&](const StatRow& other) { return other.offset == row.offset; };
+      if (std::find_if(group->rows.begin(), group->rows.end(), same) != group->rows.begin() + i) {
+        continue;  // another name of the same
+      }
+      bytes += row.kind == StatKind::kHistogram  ? sizeof(Histogram)
+               : row.kind == StatKind::kStatuses ? sizeof(StatusCells)
+                                                 : sizeof(Cell);
       EXPECT_LT(row.offset, group->bytes);
     }
     EXPECT_EQ(bytes, group->bytes);  // every member has its row
   }
+}
+
+TEST(StatusCells, CountsEveryStatusAmongTheFirstAndBeyond) {
+  StatusCells cells;
+  std::map<uint16_t, uint64_t> told;
+  uint32_t n = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (uint16_t status = 599; status >= 100; --status) {
+      if (status % 3 == 0) continue;
+      for (uint32_t i = 0; i < n % 4; ++i, ++told[status]) cells.add(status);
+      ++n;
+    }
+  }
+  ASSERT_GT(told.size(), 7u);
+  for (uint16_t status = 100; status < 600; ++status) {
+    EXPECT_EQ(cells.get(status), told.contains(status) ? told[status] : 0) << status;
+  }
+}
+
+TEST(StatusCells, ReadersSeeSumsThatOnlyGrow) {
+  StatusCells cells;
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (uint32_t i = 0; i < 200'000; ++i) cells.add(static_cast<uint16_t>(100 + i % 20));
+    done = true;
+  });
+  uint64_t last[20] = {};
+  bool more = true;
+  while (more) {
+    more = !done;
+    for (uint16_t i = 0; i < 20; ++i) {
+      const uint64_t now = cells.get(static_cast<uint16_t>(100 + i));
+      ASSERT_GE(now, last[i]);
+      last[i] = now;
+    }
+  }
+  writer.join();
+  for (uint16_t i = 0; i < 20; ++i) EXPECT_EQ(cells.get(static_cast<uint16_t>(100 + i)), 10'000u);
+}
+
+TEST(StatsStore, StatusesAreCountersOfTheirOwn) {
+  StatsStore store;
+  const auto scope = store.scope<ClusterCells>("cluster.a.");
+  WorkerCells<ClusterCells> one(scope);
+  WorkerCells<ClusterCells> two(scope);
+  for (int i = 0; i < 3; ++i) count_upstream(*one, 200);
+  count_upstream(*two, 200);
+  count_upstream(*two, 503);
+  count_upstream(*two, 700);
+  EXPECT_EQ(store.value("cluster.a.upstream_rq_200"), 4u);
+  EXPECT_EQ(store.value("cluster.a.upstream_rq_503"), 1u);
+  EXPECT_EQ(store.value("cluster.a.upstream_rq_unknown"), 1u);
+  EXPECT_EQ(store.value("cluster.a.upstream_rq_completed"), 6u);
+  EXPECT_EQ(store.value("cluster.a.external.upstream_rq_503"), 1u);
+  EXPECT_EQ(store.value("cluster.a.external.upstream_rq_2xx"), 4u);
+  EXPECT_THAT(names_of(store), testing::Not(testing::Contains("cluster.a.upstream_rq_404")));
 }
 
 TEST(StatsStore, SumsWorkersAndForgetsNoneThatEnded) {

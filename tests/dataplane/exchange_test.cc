@@ -6,39 +6,26 @@
 #include <string>
 
 #include "base/text.h"
+#include "tests/dataplane/asking.h"
 #include "tests/support/test_proxy.h"
 
 namespace sluice {
 namespace {
 
+using testing::ask;
 using testing::EchoOrigin;
 using testing::forward_route;
 using ::testing::HasSubstr;
+using testing::kGet;
 using testing::Message;
 using ::testing::Not;
+using testing::one_cluster;
 using testing::read_message;
 using testing::ScriptedOrigin;
 using testing::Socket;
 using ::testing::StartsWith;
 using testing::static_cluster;
 using testing::TestProxy;
-
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-
-TestProxy::Config one_cluster(uint16_t port) {
-  TestProxy::Config config;
-  config.routes = {forward_route("/", "c")};
-  config.clusters = {static_cluster("c", {port})};
-  return config;
-}
-
-// Sends `request` on a new connection and reads one answer.
-Message ask(uint16_t port, std::string_view request, bool is_head = false) {
-  Socket client = Socket::connect(port);
-  EXPECT_TRUE(client.send(request));
-  std::string rest;
-  return read_message(client, &rest, is_head);
-}
 
 TEST(Exchange, ForwardsRequestAndResponse) {
   EchoOrigin origin;
@@ -365,6 +352,19 @@ TEST(Exchange, BreakersAnswer503WithOverflow) {
   const Message answer = ask(proxy.port(), kGet);
   EXPECT_EQ(answer.status(), 503);
   EXPECT_THAT(answer.body, HasSubstr("overflow"));
+}
+
+TEST(Exchange, Http10WithoutHostGoesToTheDefaultHost) {
+  EchoOrigin origin;
+  auto config = one_cluster(origin.port());
+  config.http.accept_http_10 = true;
+  config.http.default_host_for_http_10 = "default.example";
+  TestProxy proxy(std::move(config));
+  EXPECT_EQ(ask(proxy.port(), "GET /a HTTP/1.0\r\n\r\n").status(), 200);
+  EXPECT_EQ(origin.last_request().field("host"), "default.example");
+  EXPECT_EQ(ask(proxy.port(), "GET /a HTTP/1.0\r\nHost: own\r\n\r\n").status(), 200);
+  EXPECT_EQ(origin.last_request().field("host"), "own");
+  EXPECT_EQ(ask(proxy.port(), "GET /a HTTP/1.1\r\n\r\n").status(), 400);
 }
 
 TEST(Exchange, ClientThatLeavesFreesTheUpstream) {

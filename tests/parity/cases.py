@@ -62,7 +62,7 @@ LOG_FIELDS = [
     ("remote", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
     ("direct", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"),
     ("local", "%DOWNSTREAM_LOCAL_ADDRESS%"), ("xff", "%REQ(X-FORWARDED-FOR)%"),
-    ("origin_header", "%RESP(X-ORIGIN)%"), ("user_agent", "%REQ(USER-AGENT):5%"),
+    ("query", "%QUERY_PARAMS(ORIG)%"), ("origin_header", "%RESP(X-ORIGIN)%"), ("user_agent", "%REQ(USER-AGENT):5%"),
 ]
 LOG_FORMAT = "\t".join(f"{name}={operator}" for name, operator in LOG_FIELDS) + "\n"
 
@@ -88,6 +88,18 @@ def when(path, cluster_name="origin", **match):
 
 def exact(value):
     return {"string_match": {"exact": value}}
+
+
+def mutations(message, word):
+    """Of requests and responses, in the filter's own configuration or in a route's."""
+    edits = [{"append": header("x-filter", word)},
+             {"append": header("x-last", word, "OVERWRITE_IF_EXISTS_OR_ADD")}]
+    return {"@type": TYPE + "extensions.filters.http.header_mutation.v3." + message,
+            "mutations": {"request_mutations": edits, "response_mutations": edits}}
+
+
+def filter_config(**fields):
+    return {"@type": TYPE + "config.route.v3.FilterConfig"} | fields
 
 
 ROUTES = [
@@ -177,6 +189,14 @@ ROUTES = [
     prefix("/full", route=to("full")),
     prefix("/upgrade-off", route=to(upgrade_configs=[
         {"upgrade_type": "websocket", "enabled": False}])),
+    prefix("/filter/off", route=to(), typed_per_filter_config={"mutate": filter_config(
+        disabled=True)}),
+    prefix("/filter/on", route=to(), typed_per_filter_config={"sleeping": filter_config(
+        config={})}),
+    prefix("/filter/more", route=to(), typed_per_filter_config={
+        "mutate": mutations("HeaderMutationPerRoute", "route"),
+        "most_specific": filter_config(config=mutations("HeaderMutationPerRoute", "route"))}),
+    prefix("/filter", route=to()),
     prefix("/o", route=to()),
 ]
 
@@ -187,10 +207,21 @@ HOSTS = [
      "request_headers_to_add": [header("x-vhost", "wild")],
      "response_headers_to_add": [header("x-vhost", "wild")]},
     {"name": "all", "domains": ["*"], "routes": ROUTES,
-     "response_headers_to_remove": ["x-vhost-drop"]},
+     "response_headers_to_remove": ["x-vhost-drop"],
+     "typed_per_filter_config": {name: mutations("HeaderMutationPerRoute", "host")
+                                 for name in ("mutate", "most_specific")}},
 ]
 ONE_HOST = [{"name": "one", "domains": ["one.example", "port.example:8080"], "routes": [
     prefix("/", route=to())]}]
+
+FILTERS = [
+    {"name": "mutate", "typed_config": mutations("HeaderMutation", "chain")},
+    {"name": "most_specific", "typed_config": mutations("HeaderMutation", "wins") | {
+        "most_specific_header_mutations_wins": True}},
+    {"name": "sleeping", "disabled": True,
+     "typed_config": mutations("HeaderMutation", "awake")},
+    {"name": "router", "typed_config": {"@type": TYPE + "extensions.filters.http.router.v3.Router"}},
+]
 
 # Listener: the options of its connection manager.
 EDGE = {"use_remote_address": True}
@@ -205,6 +236,9 @@ LISTENERS = {
     "slash_redirect": {"path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT"},
     "slash_forward": {"path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD"},
     "old": {"http_protocol_options": {"accept_http_10": True}},
+    "old_host": {"http_protocol_options": {"accept_http_10": True,
+                                           "default_host_for_http_10": "default.example"}},
+    "filters": {"http_filters": FILTERS},
     "websocket": {"upgrade_configs": [{"upgrade_type": "websocket"}]},
     "via": {"via": "me", "always_set_request_id_in_response": True,
             "preserve_external_request_id": True, "use_remote_address": True},
@@ -307,6 +341,10 @@ case("http/1.0 not accepted", "plain", get("/o", version="1.0"))
 case("http/1.0", "old", get("/o", version="1.0"))
 case("http/1.0 keep-alive", "old", get("/o", "connection: keep-alive", version="1.0"))
 case("http/1.0 without host", "old", get("/o", host=None, version="1.0"))
+case("http/1.0 to the default host", "old_host", get("/o", host=None, version="1.0"))
+case("http/1.0 with a host and a default", "old_host", get("/o", version="1.0"))
+for path in ("/filter", "/filter/off", "/filter/on", "/filter/more", "/direct"):
+    case(f"filters: {path}", "filters", get(path))
 case("http/1.0 chunked answer", "old", get("/o", "x-answer: chunked", version="1.0"))
 case("http/1.0 local reply", "old", get("/direct", version="1.0"))
 case("expect", "plain", get("/o", "expect: 100-continue", method="POST", body="abc"))

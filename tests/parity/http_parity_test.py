@@ -24,10 +24,15 @@ STATS = [
     "http.{}.rq_redirect", "http.{}.downstream_cx_protocol_error",
     "http.{}.downstream_cx_upgrades_total", "http.{}.downstream_rq_idle_timeout",
     "http.{}.downstream_rq_timeout", "http.{}.downstream_rq_header_timeout",
-    "http.{}.downstream_rq_too_large",
+    "http.{}.downstream_rq_too_large", "http.{}.downstream_rq_http1_total",
+    "http.{}.downstream_rq_failed_path_normalization",
+    "http.{}.downstream_rq_redirected_with_normalized_path",
+    "http.{}.downstream_cx_upgrades_active",
 ]
 CLUSTER_STATS = [
     "cluster.{}.upstream_rq_total", "cluster.{}.upstream_rq_2xx", "cluster.{}.upstream_rq_5xx",
+    "cluster.{}.upstream_rq_200", "cluster.{}.upstream_rq_404", "cluster.{}.upstream_rq_204",
+    "cluster.{}.external.upstream_rq_200", "cluster.{}.external.upstream_rq_completed",
     "cluster.{}.upstream_rq_503", "cluster.{}.upstream_rq_timeout",
     "cluster.{}.upstream_cx_connect_fail", "cluster.{}.upstream_cx_none_healthy",
     "cluster.{}.upstream_rq_pending_overflow", "cluster.{}.upstream_cx_protocol_error",
