@@ -67,6 +67,11 @@ std::vector<Page> make_pages() {
       {"/help", "print out list of admin commands", show_help},
       {"/hot_restart_version", "print the hot restart compatibility version",
        show_hot_restart_version},
+      {"/init_dump",
+       "what the start waits for, in Envoy's JSON",
+       show_init_dump,
+       false,
+       {{"mask", "Accepted, of no consequence"}}},
       {"/listeners", "print listener info", show_listeners, false, {kFormat}},
       {"/logging",
        "query/change logging levels",
@@ -103,6 +108,34 @@ std::vector<Page> make_pages() {
   };
 }
 
+// No profiler and no tracing of locks is built in; -g1 and frame pointers are.
+constexpr std::string_view kProfile =
+    "no profiler is built in; use perf, heaptrack or bpftrace on the process from outside";
+constexpr std::string_view kLookups = "names of statistics are not looked up while traffic flows";
+
+std::vector<Page> make_refused_pages() {
+  return {
+      {"/allocprofiler", kProfile, refuse_page, true},
+      {"/contention",
+       "workers take no locks, so there is no contention to trace; see /cost for where time goes",
+       refuse_page},
+      {"/cpuprofiler", kProfile, refuse_page, true},
+      {"/heap_dump", kProfile, refuse_page},
+      {"/heapprofiler", kProfile, refuse_page, true},
+      {"/memory/tcmalloc", "the allocator is the C library's; see /memory", refuse_page},
+      {"/peak_heap_dump", kProfile, refuse_page},
+      {"/reset_counters",
+       "each counter is written by one worker alone and never goes back; take the difference of "
+       "two "
+       "readings",
+       refuse_page, true},
+      {"/stats/recentlookups", kLookups, refuse_page},
+      {"/stats/recentlookups/clear", kLookups, refuse_page, true},
+      {"/stats/recentlookups/disable", kLookups, refuse_page, true},
+      {"/stats/recentlookups/enable", kLookups, refuse_page, true},
+  };
+}
+
 }  // namespace
 
 const std::string* Request::find(std::string_view name) const noexcept {
@@ -136,6 +169,11 @@ std::string_view Site::state() const {
 
 const std::vector<Page>& pages() {
   static const std::vector<Page> all = make_pages();
+  return all;
+}
+
+const std::vector<Page>& refused_pages() {
+  static const std::vector<Page> all = make_refused_pages();
   return all;
 }
 

@@ -80,6 +80,9 @@ struct Page {
 };
 
 const std::vector<Page>& pages();
+// Endpoints that Envoy has and that make no sense here, or not yet: `help` says why, `show` answers
+// 501 with it. They are found like the others and are not in the help.
+const std::vector<Page>& refused_pages();
 // "  /path (POST): help" lines.
 std::string help_text();
 
@@ -103,6 +106,8 @@ void show_ready(Site&, const Request&, const Reply&);
 void show_why_not_ready(Site&, const Request&, const Reply&);
 void show_server_info(Site&, const Request&, const Reply&);
 void show_certs(Site&, const Request&, const Reply&);
+void show_init_dump(Site&, const Request&, const Reply&);
+void refuse_page(Site&, const Request&, const Reply&);
 void show_hot_restart_version(Site&, const Request&, const Reply&);
 void set_logging(Site&, const Request&, const Reply&);
 void reopen_logs(Site&, const Request&, const Reply&);

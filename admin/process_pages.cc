@@ -164,6 +164,27 @@ void show_certs(Site&, const Request&, const Reply& reply) {
   reply({.type = kJsonType, .text = "{\n \"certificates\": []\n}\n"});
 }
 
+void show_init_dump(Site& site, const Request&, const Reply& reply) {
+  const auto lines =
+      site.sources.why_not_ready ? site.sources.why_not_ready() : std::vector<std::string>();
+  Json json;
+  json.open_object();
+  if (!lines.empty()) {
+    json.key("unready_targets_dumps").open_list().open_object();
+    json.key("name").text("init manager Server").key("target_names").open_list();
+    for (const std::string& line : lines) json.text(line);
+    json.close_list().close_object().close_list();
+  }
+  reply({.type = kJsonType, .text = json.close_object().take()});
+}
+
+void refuse_page(Site&, const Request& request, const Reply& reply) {
+  for (const Page& page : refused_pages()) {
+    if (page.path != request.path) continue;
+    return reply({.status = 501, .text = base::cat("not supported: ", page.help, "\n")});
+  }
+}
+
 void show_hot_restart_version(Site&, const Request&, const Reply& reply) {
   reply({.text = "disabled"});
 }

@@ -24,8 +24,10 @@ absl::Status write_address(const std::string& path, const std::string& text) {
 }
 
 const Page* find_page(std::string_view path) {
-  for (const Page& page : pages()) {
-    if (page.path == path) return &page;
+  for (const auto* list : {&pages(), &refused_pages()}) {
+    for (const Page& page : *list) {
+      if (page.path == path) return &page;
+    }
   }
   return nullptr;
 }
