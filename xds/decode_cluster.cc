@@ -23,10 +23,8 @@ absl::Status decode_discovery(const Context& context, const Path& at, const Clus
                               ClusterValue* out) {
   switch (in.type()) {
     case Cluster::STATIC: {
+      // Without one it has no endpoint, ever: meshes send such to have requests refused.
       const Path assignment(at, "load_assignment");
-      if (!in.has_load_assignment()) {
-        return context.error(assignment, "is required for a cluster of type STATIC");
-      }
       auto endpoints = decode_load_assignment(context, assignment, in.load_assignment());
       if (!endpoints.ok()) return endpoints.status();
       out->discovery = ClusterValue::Discovery::kStatic;

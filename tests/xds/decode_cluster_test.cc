@@ -86,13 +86,20 @@ TEST(DecodeCluster, TakesDeprecatedFieldsAndTypedPolicies) {
   EXPECT_EQ(typed->balancer, ClusterValue::Balancer::kRandom);
 }
 
+// As meshes send it for what must not be reached.
+TEST(DecodeCluster, AStaticOneMayHaveNoEndpoints) {
+  const auto got = cluster_of("{name: BlackHoleCluster, type: STATIC, connect_timeout: 10s}");
+  ASSERT_TRUE(got.ok()) << got.status();
+  ASSERT_TRUE(got->static_endpoints.has_value());
+  EXPECT_TRUE(got->static_endpoints->localities.empty());
+}
+
 TEST(DecodeCluster, RefusesWithPathAndRemedy) {
   const std::string host(kOneHost);
   const struct {
     std::string yaml;
     std::string_view message;
   } kRows[] = {
-      {"{name: c}", "load_assignment: is required for a cluster of type STATIC"},
       {"{name: c, type: EDS}", "eds_cluster_config: is required for a cluster of type EDS"},
       {"{name: c, type: ORIGINAL_DST}",
        "type: not supported yet: ORIGINAL_DST; use STATIC, STRICT_DNS, LOGICAL_DNS or EDS"},
