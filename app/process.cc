@@ -31,10 +31,14 @@ void log_client(xds::Severity severity, std::string_view text) {
 }
 
 // The waits for endpoints and routes are each resource's own: the assembler keeps them.
-xds::ClientOptions client_options(const xds::Bootstrap& bootstrap) {
+xds::ClientOptions client_options(const xds::Flags& flags, const xds::Bootstrap& bootstrap) {
   xds::ClientOptions out;
   out.node = bootstrap.node.bytes;
-  for (xds::TypeOptions& type : out.types) type.initial_fetch_timeout_ns = 0;
+  for (xds::TypeOptions& type : out.types) {
+    type.initial_fetch_timeout_ns = 0;
+    type.max_resources = flags.max_dynamic_resources;
+    type.max_bytes = uint64_t{flags.max_dynamic_config_mib} << 20;
+  }
   const auto wait = [&](xds::Type type) -> int64_t& {
     return out.types[static_cast<size_t>(type)].initial_fetch_timeout_ns;
   };
@@ -107,7 +111,7 @@ absl::Status Process::start_admin() {
 
 absl::Status Process::make_sources() {
   xds::Sources::Options options;
-  options.client = client_options(bootstrap_);
+  options.client = client_options(flags_, bootstrap_);
   options.allow_unknown_fields = !flags_.reject_unknown_dynamic_fields;
   if (!flags_.last_good_config_path.empty()) use_last_good(&options);
   sources_ = std::make_unique<xds::Sources>(std::move(options), bootstrap_.sources, *assembler_,

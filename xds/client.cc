@@ -42,7 +42,7 @@ Client::Client(ClientOptions options, std::vector<Transport*> transports, Resour
     states_.push_back(state_for(static_cast<Type>(i), options_.types[i], options_.delta));
   }
   for (RestoredResource& r : options_.restored) {
-    state_of(r.type).restore(std::move(r.name), std::move(r.version), std::move(r.bytes));
+    state_of(r.type).restore(std::move(r.name), std::move(r.version), r.bytes);
   }
   options_.restored.clear();
   if (options_.rate_limit) tokens_ = options_.rate_limit->max_tokens;
@@ -114,6 +114,7 @@ void Client::touch() {
 
 void Client::run() {
   if (stopped_) return;
+  if (is_silent()) lost_stream(absl::DeadlineExceededError("no response to any request"), true);
   take_waiting();
   if (executor_.now() >= restored_at_) use_restored("has not answered");
   give_cached();
@@ -135,6 +136,7 @@ void Client::arm() {
   if (restored_at_ != kNever) consider(restored_at_);
   if (!stream_ && !order_.empty()) consider(open_at_);
   if (throttled_) consider(token_at_);
+  if (stream_ && !got_message_ && silent_at_ != 0) consider(silent_at_);
   if (timer_ != 0 && at == timer_at_) return;
   if (timer_ != 0) executor_.cancel(std::exchange(timer_, 0));
   if (at == kNever) return;
@@ -150,12 +152,17 @@ void Client::arm() {
 void Client::open_stream() {
   const base::MonoNs now = executor_.now();
   sending_ = reading_ = node_sent_ = connected_ = got_message_ = false;
+  silent_at_ = 0;
   for (const auto& state : states_) state->stream_opened(now);
   ++control_plane_.streams_opened;
   stream_ = transports_[choice_.current()]->open(options_.method, *this);
 }
 
-void Client::lost_stream(const absl::Status& status) {
+bool Client::is_silent() const noexcept {
+  return stream_ && !got_message_ && silent_at_ != 0 && executor_.now() >= silent_at_;
+}
+
+void Client::lost_stream(const absl::Status& status, bool silent) {
   stream_.reset();
   waiting_.reset();
   for (const auto& state : states_) {
@@ -163,7 +170,7 @@ void Client::lost_stream(const absl::Status& status) {
     if (state->interested()) state->count_failure();
   }
   const size_t before = choice_.current();
-  const int64_t wait_ns = choice_.on_end(connected_, got_message_);
+  const int64_t wait_ns = choice_.on_end(connected_, got_message_, silent);
   open_at_ = executor_.now() + wait_ns;
   ++control_plane_.streams_closed;
   control_plane_.connected_state = false;
@@ -248,7 +255,10 @@ void Client::on_closed(const absl::Status& status) { lost_stream(status); }
 
 void Client::on_sent() {
   sending_ = false;
-  connected_ = true;
+  if (!std::exchange(connected_, true)) {
+    const int64_t patience = choice_.patience(options_.silent_server_ns);
+    if (patience != 0) silent_at_ = executor_.now() + patience;
+  }
   if (!std::exchange(control_plane_.connected_state, true)) {
     log(Severity::kInfo, base::cat(options_.label, ": connected"));
   }

@@ -46,6 +46,9 @@ struct ClientOptions {
   std::array<TypeOptions, kNumTypes> types;  // by Type
   int64_t backoff_base_ns = 500 * base::kNsPerMs;
   int64_t backoff_max_ns = 30 * base::kNsPerSec;
+  // Of several servers one that takes the stream and the first request and says nothing is left for
+  // the next one after this long. A single one may be silent as long as it likes (rule 27).
+  int64_t silent_server_ns = 15 * base::kNsPerSec;
   std::optional<RequestRate> rate_limit;  // none: no limit
   // Given to subscribers if the server has not answered within restored_wait_ns, or its stream
   // failed, whichever is first; until the first response.
@@ -131,7 +134,8 @@ class Client final : private StreamEvents {
   void touch();              // something may be due: run() soon, once
   void run();
   void open_stream();
-  void lost_stream(const absl::Status& status);
+  void lost_stream(const absl::Status& status, bool silent = false);
+  bool is_silent() const noexcept;
   void change_server();
   void start_probe();
   std::string first_request() const;
@@ -167,6 +171,7 @@ class Client final : private StreamEvents {
   bool node_sent_ = false;
   bool connected_ = false;  // something was sent on this stream
   bool got_message_ = false;
+  base::MonoNs silent_at_ = 0;  // without a message until then it is given up; 0: not
   bool stopped_ = false;
   base::MonoNs open_at_ = 0;  // when to open the next stream
   ServerChoice choice_;

@@ -63,6 +63,11 @@ bool set_flush_size(Flags& flags, Text value) {
   return parse_number(value, &flags.file_flush_min_size_kb);
 }
 
+template <uint32_t Flags::* member>
+bool set_limit(Flags& flags, Text value) {
+  return parse_number(value, &(flags.*member)) && flags.*member > 0;
+}
+
 bool set_log_level(Flags& flags, Text value) {
   if (value == "warn") value = "warning";
   constexpr std::array<Text, 7> kLevels = {"trace", "debug",    "info", "warning",
@@ -137,6 +142,12 @@ const Flag kFlags[] = {
     {"last-good-config-path", "FILE",
      "where to keep what control planes sent, to start with while they are away",
      set_text<&Flags::last_good_config_path>},
+    {"max-dynamic-resources", "N",
+     "clusters, and listeners, that a control plane may make (default: 250000)",
+     set_limit<&Flags::max_dynamic_resources>, "a whole number above 0"},
+    {"max-dynamic-config-mib", "MIB",
+     "bytes of the resources of a type that a control plane may send (default: 1024)",
+     set_limit<&Flags::max_dynamic_config_mib>, "a whole number above 0"},
     {"admin-address-path", "FILE", "where to write admin's address once it listens",
      set_text<&Flags::admin_address_path>},
     {"allow-unknown-static-fields",

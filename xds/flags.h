@@ -35,6 +35,9 @@ struct Flags {
   DrainStrategy drain_strategy = DrainStrategy::kGradual;
   std::string admin_address_path;
   std::string last_good_config_path;  // empty: nothing is kept
+  // Of what each control plane sends of a type: clusters or listeners, and bytes of any type.
+  uint32_t max_dynamic_resources = 250'000;
+  uint32_t max_dynamic_config_mib = 1024;
   Mode mode = Mode::kServe;
   bool allow_unknown_static_fields = false;
   bool reject_unknown_dynamic_fields = false;

@@ -17,9 +17,10 @@ namespace sluice::xds {
 // ServerChoice answers "which of the servers next, and how long from now?" (rules 10, 12).
 //
 // A server that has sent a message is kept: a stream of it that ends is opened again, there. Two
-// streams in a row that end without a message lead to the next server, in the order of the
-// configuration and round. The wait grows only for servers that take streams and say nothing; one
-// that cannot be reached is tried again within a second. A plain value; main only.
+// streams in a row that end without a message, or one that stays without for patience(), lead to
+// the next server, in the order of the configuration and round. The wait grows only for servers
+// that take streams and say nothing; one that cannot be reached is tried again within a second. A
+// plain value; main only.
 class ServerChoice {
  public:
   ServerChoice(size_t num_servers, Backoff backoff)
@@ -29,11 +30,13 @@ class ServerChoice {
   bool at_first() const noexcept { return current_ == 0; }
   void on_message() {
     failures_ = 0;
+    silences_ = 0;
     backoff_.reset();
   }
   // A stream ended. `connected`: something was sent on it. Returns the wait.
-  int64_t on_end(bool connected, bool got_message) {
-    const bool move_on = !got_message && ++failures_ >= kTries && num_servers_ > 1;
+  int64_t on_end(bool connected, bool got_message, bool silent = false) {
+    if (silent) ++silences_;
+    const bool move_on = !got_message && (++failures_ >= kTries || silent) && num_servers_ > 1;
     if (move_on) {
       current_ = (current_ + 1) % num_servers_;
       failures_ = 0;
@@ -41,9 +44,16 @@ class ServerChoice {
     if (connected || num_servers_ == 1) return backoff_.next();
     return std::min(Backoff(backoff_).next(), base::kNsPerSec);
   }
+  // How long a stream may stay without its first message: for ever (0) if there is no other server;
+  // twice as long after each round of servers that all said nothing.
+  int64_t patience(int64_t base_ns) const noexcept {
+    if (num_servers_ == 1) return 0;
+    return base_ns << std::min<size_t>(silences_ / num_servers_, 4);
+  }
   void back_to_first() noexcept {
     current_ = 0;
     failures_ = 0;
+    silences_ = 0;
   }
 
  private:
@@ -52,7 +62,8 @@ class ServerChoice {
   size_t num_servers_;
   Backoff backoff_;
   size_t current_ = 0;
-  int failures_ = 0;  // in a row, at current_
+  int failures_ = 0;     // in a row, at current_
+  size_t silences_ = 0;  // streams in a row that were given up, of any server
 };
 
 // Probe finds out, while another server is used, whether the first one works again: it opens a

@@ -14,6 +14,10 @@ namespace {
 
 constexpr base::MonoNs kNever = std::numeric_limits<base::MonoNs>::max();
 
+// What /config_dump shows of refused resources: of so many, and bytes of those that are no longer.
+constexpr size_t kMaxErrors = 1024;
+constexpr size_t kMaxErrorBytes = 64 * 1024;
+
 absl::string_view key(std::string_view s) noexcept { return {s.data(), s.size()}; }
 
 // A nameless listener needs a name that stays while its bytes stay (Envoy makes one up each time).
@@ -183,6 +187,7 @@ TypeState::Verdict TypeState::take(std::unique_ptr<std::string> bytes, WireRespo
   update_ = Update{};
   update_.type = type_;
   update_.version = flight.response.version;
+  count_held(flight);
   if (!sort_out(flight, now)) {
     InFlight refused = std::move(flight);
     in_flight_.reset();
@@ -241,6 +246,7 @@ void TypeState::sort_one(InFlight& flight, size_t index, std::string_view name, 
   const bool known = it != cache_.end() && !it->second.unchecked && !it->second.gone;
   const bool same = known && (!resource.has_body || (it->second.hash == resource.hash &&
                                                      it->second.bytes == resource.bytes));
+  if (resource.has_body && !make_room(flight, resource, name)) return;
   const auto replay = replay_.find(name);
   if (same && (replay == replay_.end() || !resource.has_body)) {
     ++stats_.resources_unchanged;
@@ -258,6 +264,51 @@ void TypeState::sort_one(InFlight& flight, size_t index, std::string_view name, 
   flight.changed.push_back({index, name});
   update_.changed.push_back(
       {std::string(name), std::string(version), std::string(resource.bytes), resource.hash});
+}
+
+// A full state stands for itself; else what is held stays, but for what the response removes.
+void TypeState::count_held(InFlight& flight) {
+  if (lists_everything()) return;
+  flight.num_held = cache_.size() - unused_.size();
+  flight.bytes_held = bytes_;
+  for (const std::string_view name : flight.response.removed) {
+    const auto it = cached(name);
+    if (it == cache_.end() || it->second.unused != 0) continue;
+    --flight.num_held;
+    flight.bytes_held -= it->second.bytes.size();
+  }
+}
+
+// False: it is one too many, and is rejected.
+bool TypeState::make_room(InFlight& flight, const WireResource& resource, std::string_view name) {
+  const auto it = cached(name);
+  const bool is_new = it == cache_.end() || it->second.unused != 0;
+  const bool counted = !is_new && !lists_everything();
+  const uint64_t bytes =
+      flight.bytes_held + resource.bytes.size() - (counted ? it->second.bytes.size() : 0);
+  const auto refuse = [&](std::string problem) {
+    flight.rejected.push_back({std::string(name), base::config_error(problem)});
+    return false;
+  };
+  if (is_new && full_state() && flight.num_held >= options_.max_resources) {
+    return refuse(base::cat("more than ", options_.max_resources, " ", short_name_of(type_),
+                            " resources; the limit is --max-dynamic-resources"));
+  }
+  if (bytes > options_.max_bytes) {
+    return refuse(base::cat("more than ", options_.max_bytes >> 20, " MiB of ",
+                            short_name_of(type_),
+                            " resources; the limit is --max-dynamic-config-mib"));
+  }
+  flight.num_held += counted ? 0 : 1;
+  flight.bytes_held = bytes;
+  return true;
+}
+
+void TypeState::set_bytes(Accepted& entry, std::string_view bytes, uint64_t hash) {
+  bytes_ += bytes.size();
+  bytes_ -= entry.bytes.size();
+  entry.bytes = bytes;
+  entry.hash = hash;
 }
 
 void TypeState::skip_one(InFlight& flight, size_t index) {
@@ -278,8 +329,7 @@ void TypeState::refresh_unused(Cache::iterator it, const WireResource& resource,
   Accepted& entry = it->second;
   if (!resource.has_body || (entry.hash == resource.hash && entry.bytes == resource.bytes)) return;
   entry.version = version;
-  entry.bytes = resource.bytes;
-  entry.hash = resource.hash;
+  set_bytes(entry, resource.bytes, resource.hash);
   entry.unchecked = true;
 }
 
@@ -361,8 +411,7 @@ void TypeState::accept(const WireResource& resource, std::string_view name,
   const auto it = cache_.try_emplace(std::string(name)).first;
   Accepted& entry = it->second;
   entry.version = version;
-  entry.bytes = resource.bytes;
-  entry.hash = resource.hash;
+  set_bytes(entry, resource.bytes, resource.hash);
   entry.accepted_at = wall;
   entry.unchecked = entry.gone = false;
   confirmed(entry);
@@ -374,7 +423,7 @@ void TypeState::accept(const WireResource& resource, std::string_view name,
 void TypeState::keep_errors(const InFlight& flight, const std::vector<Rejected>& rejected,
                             base::WallNs wall) {
   for (const Rejected& r : rejected) {
-    if (r.name.empty()) continue;
+    if (r.name.empty() || (errors_.size() >= kMaxErrors && !errors_.contains(r.name))) continue;
     ErrorState& error = errors_[r.name];
     error.details = base::message_of(r.status);
     error.version = flight.response.version;
@@ -385,7 +434,7 @@ void TypeState::keep_errors(const InFlight& flight, const std::vector<Rejected>&
   for (const WireResource& resource : flight.response.resources) {
     const auto it = errors_.find(resource.name);
     if (it == errors_.end() || it->second.at != wall) continue;
-    it->second.bytes = resource.bytes;
+    if (resource.bytes.size() <= kMaxErrorBytes) it->second.bytes = resource.bytes;
     it->second.version = version_of(flight.response, resource);
   }
 }
@@ -437,6 +486,7 @@ void TypeState::lose(Cache::iterator it) {
 
 void TypeState::forget(Cache::iterator it) {
   confirmed(it->second);
+  bytes_ -= it->second.bytes.size();
   if (it->second.expires_at != 0) expiries_.erase({it->second.expires_at, it->first});
   unused_.erase(it->second.unused);
   if (const auto r = replay_.find(it->first); r != replay_.end()) replay_.erase(r);
@@ -470,13 +520,12 @@ std::optional<Update> TypeState::take_cached(base::MonoNs now) {
 
 // --- The last good configuration.
 
-void TypeState::restore(std::string name, std::string version, std::string bytes) {
+void TypeState::restore(std::string name, std::string version, std::string_view bytes) {
   const auto [it, fresh] = cache_.try_emplace(std::move(name));
   if (!fresh) return;
   Accepted& entry = it->second;
   entry.version = std::move(version);
-  entry.hash = hash_of(bytes);
-  entry.bytes = std::move(bytes);
+  set_bytes(entry, bytes, hash_of(bytes));
   entry.unchecked = entry.restored = entry.foreign = true;
   ++num_restored_;
 }

@@ -31,6 +31,10 @@ struct TypeOptions {
   int64_t repeated_nack_max_ns = 2 * base::kNsPerSec;
   // Resources that nobody subscribes any more and that are kept for who comes back (rule 94).
   size_t max_unused = 1024;
+  // What is beyond these is refused by name, so that a control plane cannot take all memory: how
+  // many clusters or listeners there are, and the bytes of the accepted resources of a type.
+  size_t max_resources = 250'000;
+  uint64_t max_bytes = uint64_t{1} << 30;
   // Delta: resources that came from elsewhere (another server, the last good configuration) and
   // that the server has not confirmed go this long after its first response. (State of the world:
   // with its first response.)
@@ -128,7 +132,7 @@ class TypeState {
 
   // --- The last good configuration (last_good.h). What is restored is given to subscribers from
   // use_restored() on, as long as no response has come.
-  void restore(std::string name, std::string version, std::string bytes);
+  void restore(std::string name, std::string version, std::string_view bytes);
   void use_restored();
   // Restored resources that the control plane has not confirmed or replaced.
   size_t num_restored() const noexcept { return num_restored_; }
@@ -186,6 +190,9 @@ class TypeState {
     std::string_view name;  // as it was asked for: the resource's, or an alias
   };
   struct InFlight {
+    // What there is when this is applied, as far as it is known while it is sorted out.
+    size_t num_held = 0;
+    uint64_t bytes_held = 0;
     std::unique_ptr<std::string> bytes;
     WireResponse response;
     std::vector<Changed> changed;
@@ -222,6 +229,7 @@ class TypeState {
   Cache::iterator cached(std::string_view name);
   bool name_and_check(InFlight& flight, size_t index);
   void sort_one(InFlight& flight, size_t index, std::string_view name, base::MonoNs now);
+  bool make_room(InFlight& flight, const WireResource& resource, std::string_view name);
   void skip_one(InFlight& flight, size_t index);  // nobody asked for it
   bool stop_wait(std::string_view name);
   void set_ttl(const std::string& name, Accepted& entry, int64_t ttl_ns, base::MonoNs now);
@@ -246,6 +254,8 @@ class TypeState {
  private:
   // A response of this type lists everything that there is.
   bool lists_everything() const noexcept { return !delta_ && full_state(); }
+  void count_held(InFlight& flight);
+  void set_bytes(Accepted& entry, std::string_view bytes, uint64_t hash);
   std::string_view version_of(const WireResponse& response,
                               const WireResource& resource) const noexcept;
   void start_wait(std::string_view name, Interest& interest, base::MonoNs now);
@@ -305,6 +315,7 @@ class TypeState {
 
   // Resources.
   Cache cache_;
+  uint64_t bytes_ = 0;  // of all in cache_
   std::set<std::pair<base::MonoNs, std::string>> expiries_;
   std::map<uint64_t, std::string> unused_;  // oldest first
   uint64_t last_unused_ = 0;

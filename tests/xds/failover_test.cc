@@ -55,6 +55,41 @@ TEST_F(XdsFailover, Rule12AServerThatHasSentMessagesIsKept) {
   EXPECT_THAT(second.methods, IsEmpty());
 }
 
+TEST_F(XdsFailover, Rule12ASilentServerIsLeftForTheNextOneAndTheRoundTakesLongerEachTime) {
+  start_with_two().subscribe_all(kC);
+  main.run();
+  ASSERT_TRUE(transport.has_request());
+  main.advance(14 * kSec);
+  EXPECT_TRUE(transport.is_open());
+  main.advance(2 * kSec);
+  EXPECT_FALSE(transport.is_open());
+  ASSERT_TRUE(second.is_open());
+  EXPECT_EQ(client->server(), 1u);
+  main.advance(17 * kSec);
+  ASSERT_TRUE(transport.is_open());  // round
+  main.advance(27 * kSec);
+  EXPECT_TRUE(transport.is_open());  // both were silent: twice as long
+  main.advance(5 * kSec);
+  ASSERT_TRUE(second.is_open());
+  second.requests.clear();
+  second.send(response(kC, "1", "n1", {resource(kC, "a")}));
+  main.run();
+  expect_ack(second.take_request(), kC, "1", "n1");
+  EXPECT_EQ(held(kC), std::set<std::string>{"a"});
+  main.advance(3600 * kSec);  // one that has spoken may be silent
+  EXPECT_EQ(client->server(), 1u);
+  EXPECT_TRUE(second.is_open());
+}
+
+TEST_F(XdsFailover, Rule27ASingleServerMayBeSilentForEver) {
+  start().subscribe_all(kC);
+  main.run();
+  main.advance(3600 * kSec);
+  EXPECT_TRUE(transport.is_open());
+  EXPECT_EQ(client->control_plane().streams_opened, 1u);
+  EXPECT_THAT(transport.requests, SizeIs(1));
+}
+
 TEST_F(XdsFailover, Rules12And25AnotherServerIsToldNoVersions) {
   for (const bool delta : {false, true}) {
     SCOPED_TRACE(delta);
