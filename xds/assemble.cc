@@ -28,6 +28,14 @@ size_t bytes_of(const Update& update) {
 
 }  // namespace
 
+struct Assembler::Taking {
+  DecodedUpdate decoded;
+  Type type;
+  SourceId source;
+  std::function<void(std::vector<Rejected>)> done;
+  size_t next = 0;  // of what changed, then of what is removed
+};
+
 Assembler::Assembler(Options options, dataplane::Server& server, Executor& executor)
     : options_(std::move(options)),
       server_(server),
@@ -67,7 +75,7 @@ void Assembler::apply(Update update, std::function<void(std::vector<Rejected>)> 
   }
   const bool in_pool = bytes_of(update) > options_.inline_bytes;
   job.update = std::move(update);
-  if (!in_pool) return take(decode_update(std::move(job)), type, source, done);
+  if (!in_pool) return take(decode_update(std::move(job)), type, source, std::move(done));
   auto shared = std::make_shared<DecodeJob>(std::move(job));
   server_.pool().run(
       [self = self_, &executor = executor_, shared, type, source, done = std::move(done)] {
@@ -80,51 +88,62 @@ void Assembler::apply(Update update, std::function<void(std::vector<Rejected>)> 
 }
 
 void Assembler::take(DecodedUpdate decoded, Type type, SourceId source,
-                     const std::function<void(std::vector<Rejected>)>& done) {
+                     std::function<void(std::vector<Rejected>)> done) {
   if (subscriptions_ != nullptr) subscriptions_->begin_batch();
-  switch (type) {
-    case Type::kCluster:
-      take_clusters(decoded);
-      break;
-    case Type::kEndpoint:
-      take_endpoints(decoded, source);
-      break;
-    case Type::kListener:
-      take_listeners(decoded);
-      break;
-    case Type::kRoute:
-      take_routes(decoded, source);
-      break;
-    case Type::kCount:
-      break;
+  ++num_taking_;
+  take_on(std::make_shared<Taking>(Taking{std::move(decoded), type, source, std::move(done)}));
+}
+
+void Assembler::take_on(const std::shared_ptr<Taking>& taking) {
+  if (!take_slice(*taking)) {
+    executor_.post([self = self_, taking] {
+      if (Assembler* assembler = *self) assembler->take_on(taking);
+    });
+    return;
   }
-  log_warnings(decoded.warnings.texts());
-  answered(type);
+  --num_taking_;
+  log_warnings(taking->decoded.warnings.texts());
+  answered(taking->type);
   if (subscriptions_ != nullptr) subscriptions_->end_batch();
   touch();
-  done(std::move(decoded.rejected));
+  taking->done(std::move(taking->decoded.rejected));
 }
 
-// Rule 97: what is new comes before what it replaces goes.
-void Assembler::take_clusters(DecodedUpdate& decoded) {
-  for (upstream::ClusterValue& value : decoded.clusters) {
-    const std::string name = value.name;
-    if (clusters_.is_static(name)) {
-      log_warnings({base::cat("clusters[\"", name, "\"]: is static; what CDS says is left out")});
-      continue;
+// False: there is more. Rule 97: new clusters come before those that they replace go.
+bool Assembler::take_slice(Taking& taking) {
+  DecodedUpdate& decoded = taking.decoded;
+  if (taking.type == Type::kListener) take_listeners(decoded);
+  if (taking.type == Type::kRoute) take_routes(decoded, taking.source);
+  const bool clusters = taking.type == Type::kCluster;
+  if (!clusters && taking.type != Type::kEndpoint) return true;
+  const size_t changed = clusters ? decoded.clusters.size() : decoded.endpoints.size();
+  const size_t all = changed + decoded.removed.size();
+  for (size_t left = options_.slice; taking.next < all; ++taking.next, --left) {
+    if (left == 0) return false;
+    const size_t i = taking.next;
+    if (i >= changed && clusters) {
+      clusters_.remove(decoded.removed[i - changed]);
+    } else if (i >= changed) {
+      clusters_.end_wait({taking.source, decoded.removed[i - changed]});
+    } else if (clusters) {
+      take_cluster(taking, std::move(decoded.clusters[i]));
+    } else {
+      clusters_.put_endpoints(taking.source, std::move(decoded.endpoints[i]));
     }
-    absl::Status status = clusters_.put(std::move(value), false);
-    if (!status.ok()) decoded.rejected.push_back({name, std::move(status)});
   }
-  for (const std::string& name : decoded.removed) clusters_.remove(name);
+  if (clusters) return true;
+  for (const Rejected& r : decoded.rejected) clusters_.end_wait({taking.source, r.name});
+  return true;
 }
 
-void Assembler::take_endpoints(DecodedUpdate& decoded, SourceId source) {
-  for (upstream::EndpointsValue& value : decoded.endpoints) {
-    clusters_.put_endpoints(source, std::move(value));
+void Assembler::take_cluster(Taking& taking, upstream::ClusterValue value) {
+  const std::string name = value.name;
+  if (clusters_.is_static(name)) {
+    log_warnings({base::cat("clusters[\"", name, "\"]: is static; what CDS says is left out")});
+    return;
   }
-  for (const Rejected& rejected : decoded.rejected) clusters_.end_wait({source, rejected.name});
-  for (const std::string& name : decoded.removed) clusters_.end_wait({source, name});
+  absl::Status status = clusters_.put(std::move(value), false);
+  if (!status.ok()) taking.decoded.rejected.push_back({name, std::move(status)});
 }
 
 // Rule 97: what goes makes room for what is new; a second pass for addresses that moved from one
@@ -213,7 +232,7 @@ void Assembler::touch() {
 
 void Assembler::turn() {
   advance();
-  if (phase_ < Phase::kListeners || !server_.builder().changed()) return;
+  if (phase_ < Phase::kListeners || num_taking_ > 0 || !server_.builder().changed()) return;
   if (changed_at_ == 0) changed_at_ = executor_.now();
   const base::MonoNs until = hold_until();
   if (until > executor_.now()) {

@@ -29,10 +29,11 @@ namespace sluice::xds {
 // step waits at most its configuration source's initial_fetch_timeout.
 // Everything that one turn of main brings goes into one publish. A publish waits for clusters that
 // began to warm less than max_hold_ns ago, so that routes do not arrive before what they lead to.
-// Main only; updates of more than inline_bytes are decoded in the server's compile pool, later ones
-// of the same type wait for them (client.h). Server, executor and subscriptions outlive it. Errors
-// of static resources end the start; those of others go back to the control plane by name, and what
-// worked keeps working.
+// Clusters and endpoints of a big update are taken piece by piece, a turn of main each, so that
+// main goes on answering; nothing is published in between. Main only; updates of more than
+// inline_bytes are decoded in the server's compile pool, later ones of the same type wait for them
+// (client.h). Server, executor and subscriptions outlive it. Errors of static resources end the
+// start; those of others go back to the control plane by name, and what worked keeps working.
 class Assembler final : public ResourceSink {
  public:
   struct Options {
@@ -41,6 +42,7 @@ class Assembler final : public ResourceSink {
     bool has_cds = false;
     SourceId lds_source = kAds, cds_source = kAds;
     size_t inline_bytes = 64 * 1024;
+    size_t slice = 256;  // resources per turn
     int64_t max_hold_ns = base::kNsPerSec;
     // Whether start() and what follows runs the workers; tests may have none.
     bool run_workers = true;
@@ -79,10 +81,13 @@ class Assembler final : public ResourceSink {
   // What is being waited for.
   enum class Phase : uint8_t { kNew, kStaticClusters, kClusters, kListeners, kLive };
 
+  struct Taking;  // a decoded update, and how much of it is taken
+
   void take(DecodedUpdate decoded, Type type, SourceId source,
-            const std::function<void(std::vector<Rejected>)>& done);
-  void take_clusters(DecodedUpdate& decoded);
-  void take_endpoints(DecodedUpdate& decoded, SourceId source);
+            std::function<void(std::vector<Rejected>)> done);
+  void take_on(const std::shared_ptr<Taking>& taking);
+  bool take_slice(Taking& taking);
+  void take_cluster(Taking& taking, upstream::ClusterValue value);
   void take_listeners(DecodedUpdate& decoded);
   void take_routes(DecodedUpdate& decoded, SourceId source);
   absl::Status check_required(const DecodedRoutes& routes) const;
@@ -119,6 +124,7 @@ class Assembler final : public ResourceSink {
   absl::Status failure_;
 
   bool touched_ = false;
+  int num_taking_ = 0;           // updates of which a part is taken
   base::MonoNs changed_at_ = 0;  // of the oldest change that is not published; 0: none
   Executor::TimerId hold_timer_ = 0;
   absl::flat_hash_set<std::string> logged_;  // warnings

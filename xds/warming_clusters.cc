@@ -93,55 +93,55 @@ absl::Status WarmingClusters::put(ClusterValue value, bool is_static) {
   share_dns(cluster, &value);
   if (uses_eds(value)) {
     const Endpoints& endpoints = follow(eds_of(value), value);
-    may_serve = !cluster.active || endpoints.ready() || eds_of(cluster.value) == eds_of(value);
+    may_serve = !cluster.active || endpoints.ready() || cluster.follows.eds == eds_of(value);
   }
   if (!may_serve) {
     if (cluster.next && eds_of(*cluster.next) != eds_of(value)) drop_next(cluster);
-    cluster.next = std::move(value);
+    cluster.next = std::make_unique<ClusterValue>(std::move(value));
     cluster.since = executor_.now();
     return absl::OkStatus();
   }
-  absl::Status status = activate(cluster, std::move(value));
+  absl::Status status = activate(cluster, value);
   if (!status.ok() && !cluster.active) clusters_.erase(name);
   return status;
 }
 
 void WarmingClusters::drop_next(Cluster& cluster) {
   if (!cluster.next) return;
-  const ClusterValue next = *std::exchange(cluster.next, std::nullopt);
-  const bool still_used = cluster.active && eds_of(cluster.value) == eds_of(next);
-  if (!still_used) unfollow(eds_of(next), next.name);
+  const std::unique_ptr<ClusterValue> next = std::exchange(cluster.next, nullptr);
+  const bool still_used = cluster.active && cluster.follows.eds == eds_of(*next);
+  if (!still_used) unfollow(eds_of(*next), next->name);
 }
 
 // What `value` follows is followed already.
-absl::Status WarmingClusters::activate(Cluster& cluster, ClusterValue value) {
+absl::Status WarmingClusters::activate(Cluster& cluster, const ClusterValue& value) {
   const ResourceKey wanted = eds_of(value);
-  const ResourceKey followed = cluster.active ? eds_of(cluster.value) : ResourceKey();
+  const ResourceKey followed = cluster.follows.eds;
   absl::Status status = builder_.put_cluster(value);
   if (!status.ok()) {
     if (!wanted.name.empty() && wanted != followed) unfollow(wanted, value.name);
     return status;
   }
   if (cluster.next && eds_of(*cluster.next) != wanted) drop_next(cluster);
-  cluster.next.reset();
-  cluster.value = std::move(value);
+  cluster.follows = {wanted, value.dns, value.dns_serial};
   cluster.active = true;
-  if (!followed.name.empty() && followed != wanted) unfollow(followed, cluster.value.name);
+  if (!followed.name.empty() && followed != wanted) unfollow(followed, value.name);
   if (wanted.name.empty()) {
     set_warming(cluster, false);
   } else {
-    give(cluster, endpoints_.find(wanted)->second);
+    give(value.name, cluster, endpoints_.find(wanted)->second);
   }
+  cluster.next.reset();  // which `value` may be
   return absl::OkStatus();
 }
 
-void WarmingClusters::give(Cluster& cluster, const Endpoints& endpoints) {
+void WarmingClusters::give(const std::string& name, Cluster& cluster, const Endpoints& endpoints) {
   if (endpoints.value != nullptr) {
-    builder_.put_endpoints(cluster.value.name, *endpoints.value);
+    builder_.put_endpoints(name, *endpoints.value);
   } else if (endpoints.wait_ended) {
     upstream::EndpointsValue none;
-    none.cluster_name = eds_of(cluster.value).name;
-    builder_.put_endpoints(cluster.value.name, none);
+    none.cluster_name = cluster.follows.eds.name;
+    builder_.put_endpoints(name, none);
   }
   set_warming(cluster, endpoints.value == nullptr && !endpoints.wait_ended);
 }
@@ -161,7 +161,7 @@ void WarmingClusters::remove(std::string_view name) {
   if (it == clusters_.end() || it->second.is_static) return;
   drop_next(it->second);
   set_warming(it->second, false);
-  if (uses_eds(it->second.value)) unfollow(eds_of(it->second.value), it->first);
+  if (!it->second.follows.eds.name.empty()) unfollow(it->second.follows.eds, it->first);
   builder_.remove_cluster(name);
   clusters_.erase(it);
 }
@@ -193,13 +193,13 @@ void WarmingClusters::end_wait(const ResourceKey& eds) {
 // A version that asks for the same in the same way goes on with what is known.
 void WarmingClusters::share_dns(const Cluster& cluster, ClusterValue* value) {
   if (value->dns == nullptr) return;
-  const auto share = [&](const ClusterValue& known) {
+  const auto share = [&](const auto& known) {
     if (known.dns == nullptr || !(*known.dns == *value->dns)) return false;
     value->dns = known.dns;
     value->dns_serial = known.dns_serial;
     return true;
   };
-  if (cluster.active && share(cluster.value)) return;
+  if (cluster.active && share(cluster.follows)) return;
   if (cluster.next && share(*cluster.next)) return;
   value->dns_serial = ++last_dns_serial_;
 }
@@ -234,8 +234,8 @@ void WarmingClusters::deliver(const ResourceKey& eds) {
       if (!endpoints.ready()) continue;
       const absl::Status status = activate(cluster, *cluster.next);
       if (!status.ok()) log::error("config", base::message_of(status));
-    } else if (cluster.active && eds_of(cluster.value) == eds) {
-      give(cluster, endpoints);
+    } else if (cluster.active && cluster.follows.eds == eds) {
+      give(user, cluster, endpoints);
     }
   }
 }
@@ -243,12 +243,12 @@ void WarmingClusters::deliver(const ResourceKey& eds) {
 void WarmingClusters::list_waits(std::vector<Wait>* out) const {
   for (const auto& [name, cluster] : clusters_) {
     if (!cluster.warming && !cluster.next) continue;
-    const ClusterValue& waiting = cluster.next ? *cluster.next : cluster.value;
+    const bool serves_old = cluster.next != nullptr;
+    const auto& dns = serves_old ? cluster.next->dns : cluster.follows.dns;
+    const ResourceKey eds = serves_old ? eds_of(*cluster.next) : cluster.follows.eds;
     const std::string source =
-        waiting.dns == nullptr ? eds_of(waiting).name
-                               : base::cat("of ", DnsDiscovery::names_of(*waiting.dns), " (DNS)");
-    out->push_back(
-        {Type::kCluster, name, Type::kEndpoint, source, cluster.next.has_value(), cluster.since});
+        dns == nullptr ? eds.name : base::cat("of ", DnsDiscovery::names_of(*dns), " (DNS)");
+    out->push_back({Type::kCluster, name, Type::kEndpoint, source, serves_old, cluster.since});
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,13 +61,19 @@ class WarmingClusters {
   void list_waits(std::vector<Wait>* out) const;
 
  private:
+  // Whence a version of a cluster has its endpoints.
+  struct Follows {
+    ResourceKey eds;  // an empty name: it has them in itself
+    std::shared_ptr<const upstream::DnsValue> dns;
+    uint64_t dns_serial = 0;
+  };
   struct Cluster {
-    upstream::ClusterValue value;  // as it serves
-    bool active = false;           // value is in the tables
+    Follows follows;      // of the form that serves
+    bool active = false;  // a form is in the tables
     bool is_static = false;
-    bool warming = false;                        // active without endpoints
-    std::optional<upstream::ClusterValue> next;  // waits for other endpoints
-    base::MonoNs since = 0;                      // of either wait
+    bool warming = false;                          // active without endpoints
+    base::MonoNs since = 0;                        // of either wait
+    std::unique_ptr<upstream::ClusterValue> next;  // waits for other endpoints
   };
   struct Endpoints {
     std::shared_ptr<const upstream::EndpointsValue> value;  // null: have not come
@@ -82,8 +87,8 @@ class WarmingClusters {
   Endpoints& follow(const ResourceKey& eds, const upstream::ClusterValue& user);
   void unfollow(const ResourceKey& eds, const std::string& user);
   void drop_next(Cluster& cluster);
-  absl::Status activate(Cluster& cluster, upstream::ClusterValue value);
-  void give(Cluster& cluster, const Endpoints& endpoints);
+  absl::Status activate(Cluster& cluster, const upstream::ClusterValue& value);
+  void give(const std::string& name, Cluster& cluster, const Endpoints& endpoints);
   void set_warming(Cluster& cluster, bool warming);
   void deliver(const ResourceKey& eds);
   void share_dns(const Cluster& cluster, upstream::ClusterValue* value);

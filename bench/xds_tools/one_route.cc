@@ -2,24 +2,25 @@
 // 1,000 100 9.) A control plane in this process answers over the transport's seam, so that what is
 // timed is ours: from the moment when main has the last byte of a route configuration of which one
 // route differs, to its adoption by the slowest of two idle workers; and the processor time of the
-// whole process for it, old tables destroyed. Prints one line of JSON, medians and the worst.
+// whole process for it, old tables destroyed. Prints one line of JSON, medians and the worst, and
+// how long main did not turn at most (processor time; the first load included).
 
 #include <envoy/config/listener/v3/listener.pb.h>
 #include <envoy/config/route/v3/route.pb.h>
 #include <envoy/extensions/filters/http/router/v3/router.pb.h>
 #include <envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h>
-#include <envoy/service/discovery/v3/discovery.pb.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "app/loop_executor.h"
 #include "base/text.h"
+#include "bench/xds_tools/in_process.h"
 #include "dataplane/server.h"
 #include "xds/assemble.h"
 #include "xds/client.h"
@@ -28,20 +29,8 @@ namespace sluice {
 namespace {
 
 namespace hcm = envoy::extensions::filters::network::http_connection_manager::v3;
-using envoy::service::discovery::v3::DiscoveryRequest;
-using envoy::service::discovery::v3::DiscoveryResponse;
-
-int64_t process_cpu_ns() {
-  timespec t;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return t.tv_sec * base::kNsPerSec + t.tv_nsec;
-}
-
-int64_t now_ns() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * base::kNsPerSec + t.tv_nsec;
-}
+using bench::now_ns;
+using bench::process_cpu_ns;
 
 envoy::config::route::v3::RouteConfiguration route_configuration(int num_hosts, int routes_each) {
   envoy::config::route::v3::RouteConfiguration out;
@@ -80,91 +69,25 @@ envoy::config::listener::v3::Listener listener() {
   return out;
 }
 
-template <typename Message>
-std::string response_with(const Message& resource, int number) {
-  DiscoveryResponse response;
-  response.add_resources()->PackFrom(resource);
-  response.set_type_url(response.resources(0).type_url());
-  response.set_version_info(std::to_string(number));
-  response.set_nonce(std::to_string(number));
-  return response.SerializeAsString();
-}
-
-// Answers the first request for listeners and for routes, and sends routes when it is told to.
-class ControlPlane final : public xds::Transport {
- public:
-  ControlPlane(xds::Executor& executor, std::string listeners, std::string routes)
-      : executor_(executor), listeners_(std::move(listeners)), routes_(std::move(routes)) {}
-
-  std::unique_ptr<xds::Stream> open(std::string_view, xds::StreamEvents& events) override {
-    events_ = &events;
-    return std::make_unique<End>(*this);
-  }
-  // On main: the whole message is there.
-  void deliver(std::string bytes) { events_->on_message(std::move(bytes)); }
-  int acks = 0;
-
- private:
-  struct End final : xds::Stream {
-    explicit End(ControlPlane& o) : owner(o) {}
-    void send(std::string bytes) override { owner.on_request(bytes); }
-    void read() override {}
-    ControlPlane& owner;
-  };
-
-  void on_request(const std::string& bytes) {
-    DiscoveryRequest request;
-    request.ParseFromString(bytes);
-    if (request.has_error_detail()) {
-      std::fprintf(stderr, "NACK: %s\n", request.error_detail().message().c_str());
-      std::exit(1);
-    }
-    executor_.post([this] { events_->on_sent(); });
-    if (!request.response_nonce().empty()) {
-      ++acks;
-      return;
-    }
-    std::string& answer = request.type_url().find("Listener") != std::string::npos ? listeners_
-                          : request.type_url().find("Route") != std::string::npos  ? routes_
-                                                                                   : nothing_;
-    if (answer.empty()) return;
-    executor_.post([this, text = std::exchange(answer, {})] { events_->on_message(text); });
-  }
-
-  xds::Executor& executor_;
-  std::string listeners_, routes_, nothing_;
-  xds::StreamEvents* events_ = nullptr;
-};
-
-// Everything is asked of the one client.
-class Asked final : public xds::Subscriptions {
- public:
-  explicit Asked(xds::Client& client) : client_(client) {}
-  void subscribe_all(xds::Type type, xds::SourceId) override { client_.subscribe_all(type); }
-  void subscribe(xds::Type type, const xds::ResourceKey& key) override {
-    client_.subscribe(type, key.name);
-  }
-  void unsubscribe(xds::Type type, const xds::ResourceKey& key) override {
-    client_.unsubscribe(type, key.name);
-  }
-  void begin_batch() override { client_.begin_batch(); }
-  void end_batch() override { client_.end_batch(); }
-
- private:
-  xds::Client& client_;
-};
-
 class Bench {
  public:
   Bench(int num_hosts, int routes_each, int changes)
       : changes_(changes),
         routes_(route_configuration(num_hosts, routes_each)),
         server_(two_workers()),
-        control_plane_(executor_, response_with(listener(), 1), response_with(routes_, 1)) {
+        control_plane_(executor_),
+        watch_(executor_) {
+    control_plane_.answer_first(xds::Type::kListener,
+                                bench::response_with_all(std::vector{listener()}, 1));
+    control_plane_.answer_first(xds::Type::kRoute,
+                                bench::response_with_all(std::span(&routes_, 1), 1));
     executor_.attach(server_.main());
     xds::Assembler::Options options;
     options.has_lds = true;
-    options.on_live = [this] { settle([this] { change(); }); };
+    options.on_live = [this] {
+      watch_.stop();
+      settle([this] { change(); });
+    };
     options.on_failure = [](const absl::Status& s) {
       std::fprintf(stderr, "%s\n", s.ToString().c_str());
       std::exit(1);
@@ -172,7 +95,7 @@ class Bench {
     assembler_ = std::make_unique<xds::Assembler>(options, server_, executor_);
     client_ =
         std::make_unique<xds::Client>(xds::ClientOptions(), control_plane_, *assembler_, executor_);
-    asked_ = std::make_unique<Asked>(*client_);
+    asked_ = std::make_unique<bench::Asked>(*client_);
   }
   ~Bench() {
     client_.reset();
@@ -181,17 +104,19 @@ class Bench {
   }
 
   int run() {
+    watch_.start();
     if (!assembler_->start(asked_.get()).ok()) return 1;
     server_.run();
     std::sort(effects_ms_.begin(), effects_ms_.end());
     std::sort(cpu_ms_.begin(), cpu_ms_.end());
     std::printf(
         "{\"routes\": %d, \"message_mib\": %.1f, \"changes\": %d, \"effect_ms\": %.1f, "
-        "\"effect_ms_worst\": %.1f, \"cpu_ms\": %.1f, \"cpu_ms_worst\": %.1f}\n",
+        "\"effect_ms_worst\": %.1f, \"cpu_ms\": %.1f, \"cpu_ms_worst\": %.1f, "
+        "\"main_held_ms\": %.1f}\n",
         routes_.virtual_hosts_size() * routes_.virtual_hosts(0).routes_size(),
         static_cast<double>(message_bytes_) / (1 << 20), changes_,
         effects_ms_[effects_ms_.size() / 2], effects_ms_.back(), cpu_ms_[cpu_ms_.size() / 2],
-        cpu_ms_.back());
+        cpu_ms_.back(), watch_.longest_ms());
     return 0;
   }
 
@@ -210,11 +135,12 @@ class Bench {
     auto* host = routes_.mutable_virtual_hosts((done_ * 37) % routes_.virtual_hosts_size());
     auto* route = host->mutable_routes((done_ * 11) % host->routes_size());
     route->mutable_match()->set_prefix(base::cat("/changed/", done_, "/"));
-    std::string bytes = response_with(routes_, done_ + 2);
+    std::string bytes = bench::response_with_all(std::span(&routes_, 1), done_ + 2);
     message_bytes_ = bytes.size();
     before_ = server_.tables().published_id();
     cpu_before_ns_ = process_cpu_ns();
     delivered_at_ = now_ns();
+    watch_.start();
     control_plane_.deliver(std::move(bytes));
     settle([this] { measure(); });
   }
@@ -223,6 +149,7 @@ class Bench {
     if (published == before_ || !server_.tables().adopted_by_all(published)) {
       return settle([this] { measure(); });  // not yet in effect
     }
+    watch_.stop();
     base::MonoNs last = 0;
     for (const auto& p : server_.tables().progress()) last = std::max(last, p.adopted_at);
     effects_ms_.push_back(static_cast<double>(last - delivered_at_) / 1e6);
@@ -235,10 +162,11 @@ class Bench {
   envoy::config::route::v3::RouteConfiguration routes_;
   app::LoopExecutor executor_;
   dataplane::Server server_;
-  ControlPlane control_plane_;
+  bench::ControlPlane control_plane_;
+  bench::TurnWatch watch_;
   std::unique_ptr<xds::Assembler> assembler_;
   std::unique_ptr<xds::Client> client_;
-  std::unique_ptr<Asked> asked_;
+  std::unique_ptr<bench::Asked> asked_;
   int done_ = 0;
   uint64_t before_ = 0;
   size_t message_bytes_ = 0;
