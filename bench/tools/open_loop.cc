@@ -100,7 +100,8 @@ class Load {
       while (!waiting_.empty() && !idle_.empty()) send_one();
       wait(next < end ? next - now_ns() : 100'000'000);
     }
-    errors_ += waiting_.size() + connections_.size() - idle_.size();
+    late_ = waiting_.size() + connections_.size() - idle_.size();
+    errors_ += late_;
   }
 
   void print() {
@@ -111,9 +112,10 @@ class Load {
       return latencies_us_[static_cast<size_t>(std::lround(q * last))];
     };
     std::printf(
-        "{\"answers\": %zu, \"errors\": %zu, \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, "
+        "{\"answers\": %zu, \"errors\": %zu, \"late\": %zu, \"p50\": %.1f, \"p90\": %.1f, \"p99\": "
+        "%.1f, "
         "\"p999\": %.1f, \"max\": %.1f}\n",
-        latencies_us_.size(), errors_, at(0.5), at(0.9), at(0.99), at(0.999), at(1));
+        latencies_us_.size(), errors_, late_, at(0.5), at(0.9), at(0.99), at(0.999), at(1));
   }
 
  private:
@@ -179,7 +181,8 @@ class Load {
   std::vector<Connection*> idle_;
   std::deque<int64_t> waiting_;  // arrivals without a connection
   std::vector<double> latencies_us_;
-  size_t errors_ = 0;
+  size_t errors_ = 0;  // late_ is among them: not sent, or not answered, by the end
+  size_t late_ = 0;
   char buffer_[65536];
 };
 
