@@ -270,6 +270,37 @@ TEST_F(XdsAssembler, OneTurnIsOnePublish) {
   EXPECT_EQ(published(), before + 1);
 }
 
+// Main goes on turning in between, and requests see all of it or nothing.
+TEST_F(XdsAssembler, ABigUpdateIsTakenInSlicesAndPublishedOnce) {
+  options.slice = 2;
+  go_live();
+  std::vector<std::string> clusters, assignments;
+  for (int i = 0; i < 5; ++i) {
+    clusters.push_back(eds_cluster(base::cat("b", i)));
+    assignments.push_back(endpoints(base::cat("b", i), 80));
+  }
+  EXPECT_THAT(send(kC, clusters, {"a"}), ::testing::IsEmpty());
+  EXPECT_EQ(subscriptions.depth, 0);
+  EXPECT_EQ(subscriptions.names[kE].size(), 5U);
+  main.advance(2 * kSec);
+  const uint64_t before = published();
+  bool done = false;
+  Update update;
+  update.type = kE;
+  for (const std::string& text : assignments) {
+    update.changed.push_back(test::yaml_resource(kE, "v", text));
+  }
+  assembler->apply(std::move(update), [&](const std::vector<Rejected>&) { done = true; });
+  EXPECT_FALSE(done) << "the rest comes in later turns";
+  EXPECT_EQ(published_endpoints("b0"), 1);
+  EXPECT_EQ(published_endpoints("b4"), -2);
+  main.run();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(published(), before + 1);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(published_endpoints(base::cat("b", i)), 1);
+  EXPECT_EQ(published_endpoints("a"), -1);
+}
+
 TEST_F(XdsAssembler, EndpointsThatNobodyAskedForAreIgnored) {  // rule 64
   go_live();
   const uint64_t before = published();
