@@ -34,7 +34,8 @@ class StatList {
 };
 
 // xds.md rule 13.
-void add_type_stats(const std::string& prefix, const xds::TypeStats& s, StatList* out) {
+void add_type_stats(std::string_view at, const xds::TypeStats& s, StatList* out) {
+  const std::string prefix(at);
   out->counter(prefix + "update_attempt", s.update_attempt);
   out->counter(prefix + "update_success", s.update_success);
   out->counter(prefix + "update_failure", s.update_failure);
@@ -54,10 +55,12 @@ void add_control_plane(const xds::Sources& sources, StatList* out) {
   out->gauge("control_plane.pending_requests", s.pending_requests);
   out->counter("control_plane.rate_limit_enforced", s.rate_limit_enforced);
   out->text("control_plane.identifier", s.identifier);
-  add_type_stats("cluster_manager.cds.", sources.stats(Type::kCluster), out);
-  add_type_stats("listener_manager.lds.", sources.stats(Type::kListener), out);
-  add_type_stats("sluice.eds.", sources.stats(Type::kEndpoint), out);
-  add_type_stats("sluice.rds.", sources.stats(Type::kRoute), out);
+  for (size_t i = 0; i < xds::kNumTypes; ++i) {
+    const Type type = static_cast<Type>(i);
+    const xds::TypeStats stats = sources.stats(type);
+    const bool always = type <= Type::kRoute;
+    if (always || stats.update_attempt != 0) add_type_stats(xds::traits_of(type).stats, stats, out);
+  }
 }
 
 void add_stats(Process& process, base::MonoNs started_at, std::vector<Stat>* list) {
@@ -95,21 +98,7 @@ void add_stats(Process& process, base::MonoNs started_at, std::vector<Stat>* lis
   }
 }
 
-std::string_view what(Type type) {
-  switch (type) {
-    case Type::kCluster:
-      return "cluster";
-    case Type::kEndpoint:
-      return "endpoints";
-    case Type::kListener:
-      return "listener";
-    case Type::kRoute:
-      return "routes";
-    case Type::kCount:
-      break;
-  }
-  return "start";
-}
+std::string_view what(Type type) { return xds::traits_of(type).what; }
 
 std::vector<std::string> wait_lines(Process& process) {
   std::vector<std::string> lines;

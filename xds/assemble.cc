@@ -62,6 +62,9 @@ Assembler::~Assembler() {
 
 void Assembler::apply(Update update, std::function<void(std::vector<Rejected>)> done) {
   const Type type = update.type;
+  if (ResourceSink* sink = sinks_[static_cast<size_t>(type)]) {
+    return sink->apply(std::move(update), std::move(done));
+  }
   const SourceId source = update.source;
   DecodeJob job;
   job.options = options_.decode;
@@ -204,6 +207,9 @@ void Assembler::answered(Type type) {
 }
 
 void Assembler::on_fetch_timeout(Type type, SourceId source, std::string_view name) {
+  if (ResourceSink* sink = sinks_[static_cast<size_t>(type)]) {
+    return sink->on_fetch_timeout(type, source, name);
+  }
   if (type == Type::kCluster || type == Type::kListener) {
     answered(type);
   } else {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -69,6 +70,10 @@ class Assembler final : public ResourceSink {
   void apply(Update update, std::function<void(std::vector<Rejected>)> done) override;
   void on_fetch_timeout(Type type, SourceId source, std::string_view name) override;
 
+  // Updates of this type go to `sink`, which outlives this, in place of being refused. Before
+  // start(); not of those types that are the assembler's own.
+  void set_sink(Type type, ResourceSink* sink) { sinks_[static_cast<size_t>(type)] = sink; }
+
   // ---- For admin.
   enum class State : uint8_t { kPreInitializing, kInitializing, kLive, kDraining };
   State state() const noexcept;
@@ -108,6 +113,7 @@ class Assembler final : public ResourceSink {
   base::MonoNs hold_until() const;
 
   Options options_;
+  std::array<ResourceSink*, kNumTypes> sinks_{};  // by Type; null: its own, or nobody's
   dataplane::Server& server_;
   Executor& executor_;
   Subscriptions* subscriptions_ = nullptr;

@@ -368,9 +368,24 @@ void Client::report_timeouts() {
 // for them are all there, and then travel in one request.
 bool Client::held(Type type) const noexcept {
   if (state(type).answering()) return false;
-  if (type == Type::kEndpoint) return applying_[static_cast<size_t>(Type::kCluster)];
-  if (type == Type::kRoute) return applying_[static_cast<size_t>(Type::kListener)];
-  return false;
+  const auto applying = [this](Type other) { return applying_[static_cast<size_t>(other)]; };
+  switch (type) {
+    case Type::kEndpoint:
+      return applying(Type::kCluster);
+    case Type::kRoute:
+      return applying(Type::kListener) || applying(Type::kScopedRoute);
+    case Type::kScopedRoute:
+    case Type::kExtensionConfig:
+      return applying(Type::kListener);
+    case Type::kVirtualHost:
+      return applying(Type::kRoute);
+    case Type::kLbEndpoint:
+      return applying(Type::kEndpoint);
+    case Type::kSecret:
+      return applying(Type::kCluster) || applying(Type::kListener);
+    default:
+      return false;
+  }
 }
 
 void Client::send_requests() {

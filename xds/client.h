@@ -17,8 +17,6 @@
 
 namespace sluice::xds {
 
-constexpr size_t kNumTypes = static_cast<size_t>(Type::kCount);
-
 // Envoy's rate_limit_settings (rule 11).
 struct RequestRate {
   uint32_t max_tokens = 100;

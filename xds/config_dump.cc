@@ -266,8 +266,10 @@ std::string_view list_of(const DumpResource& r) {
       return r.is_static ? "static_listeners" : "dynamic_listeners";
     case Type::kRoute:
       return r.is_static ? "static_route_configs" : "dynamic_route_configs";
-    default:
+    case Type::kEndpoint:
       return r.is_static ? "static_endpoint_configs" : "dynamic_endpoint_configs";
+    default:
+      return "";  // not listed
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/text.h"
+
 namespace sluice::xds {
 namespace {
 
@@ -77,8 +79,10 @@ DecodedUpdate decode_update(DecodeJob job) {
         }
         break;
       }
-      case Type::kCount:
-        break;
+      default:  // another sink's (assemble.h), or nobody's
+        out.rejected.push_back(
+            {r.name, base::config_error("resources of ", short_name_of(job.update.type),
+                                        " are not supported here")});
     }
     std::string().swap(r.bytes);
   }

@@ -93,8 +93,31 @@ bool DeltaState::sort_out(InFlight& flight, base::MonoNs now) {
   return true;
 }
 
+// A virtual host is kept under its own name only: an alias says for which host somebody asked. One
+// without a body could not be resolved (rule 134): it ends waits.
+bool DeltaState::sort_virtual_host(InFlight& flight, size_t index, base::MonoNs now) {
+  const WireResource& resource = flight.response.resources[index];
+  bool asked_for = false;
+  const auto end_wait = [&](std::string_view name, std::vector<std::string>* list) {
+    asked_for = asked_for || names().contains(name);
+    if (stop_wait(name)) list->emplace_back(name);
+  };
+  auto* answers = resource.has_body ? &update().answered : &update().removed;
+  for (const std::string_view alias : resource.aliases) {
+    if (alias != resource.name) end_wait(alias, answers);
+  }
+  if (!resource.has_body) {
+    end_wait(resource.name, answers);
+  } else if (asked_for || wanted(resource.name)) {
+    asked_for = true;
+    sort_one(flight, index, resource.name, now);
+  }
+  return asked_for;
+}
+
 // Under its name and under each alias that somebody asked for (rule 67). False: nobody did.
 bool DeltaState::sort_names(InFlight& flight, size_t index, base::MonoNs now) {
+  if (type() == Type::kVirtualHost) return sort_virtual_host(flight, index, now);
   const WireResource& resource = flight.response.resources[index];
   const bool is_unresolved = !resource.has_body && !resource.aliases.empty();
   bool asked_for = false;

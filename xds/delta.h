@@ -29,6 +29,7 @@ class DeltaState final : public TypeState {
   void forget_stream() override;
   bool sort_out(InFlight& flight, base::MonoNs now) override;
   bool sort_names(InFlight& flight, size_t index, base::MonoNs now);
+  bool sort_virtual_host(InFlight& flight, size_t index, base::MonoNs now);
   void sort_removed(InFlight& flight, std::string_view name);
   void add_first(WireDeltaRequest* request) const;
 

@@ -6,9 +6,11 @@
 
 namespace sluice::xds {
 
-// Paths of the discovery services' streams (xds.md rule 2). The names are not quite regular.
+// Paths of the discovery services (xds.md rules 2, 170). The names are not quite regular.
 std::string_view ads_method(bool delta) noexcept;
-// Of a stream that carries this type only.
+// Of a stream that carries this type only; empty: there is none (VHDS and LEDS are delta only).
 std::string_view method_of(Type type, bool delta) noexcept;
+// Of a poll; empty: there is none.
+std::string_view rest_path_of(Type type) noexcept;
 
 }  // namespace sluice::xds

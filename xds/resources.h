@@ -1,6 +1,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,10 +17,37 @@ namespace sluice::xds {
 // no resource's content) and what becomes of resources (assemble.h: decode, warm, publish). Both
 // live on main; neither knows the other but through this file.
 
-enum class Type : uint8_t { kCluster, kEndpoint, kListener, kRoute, kCount };
+enum class Type : uint8_t {
+  kCluster,
+  kEndpoint,
+  kListener,
+  kRoute,
+  kScopedRoute,      // SRDS: which route configuration for which scope
+  kVirtualHost,      // VHDS: virtual hosts of a route configuration, delta only
+  kExtensionConfig,  // ECDS: a filter's configuration
+  kRuntime,          // RTDS: a layer of the runtime
+  kLbEndpoint,       // LEDS: endpoints of a locality, delta only
+  kSecret,           // SDS
+  kCount
+};
+constexpr size_t kNumTypes = static_cast<size_t>(Type::kCount);
 
-std::string_view type_url_of(Type type) noexcept;    // "type.googleapis.com/envoy.config...."
-std::string_view short_name_of(Type type) noexcept;  // "CDS", "EDS", "LDS", "RDS"
+// What is fixed of a type. Its services' methods are in methods.h.
+struct TypeTraits {
+  std::string_view url;         // "type.googleapis.com/envoy.config...."
+  std::string_view short_name;  // "CDS"
+  std::string_view what;        // one of them, in words: "cluster"
+  std::string_view stats;       // of /stats, the sum of all subscriptions: "cluster_manager.cds."
+  // Table 1.5 of xds.md. True: subscribed as a whole, with the wildcard, which then means
+  // everything; a state of the world lists all that there is, and what is removed goes. False:
+  // subscribed by name; what is removed stays with who uses it, and ends waits only.
+  bool wildcard = false;
+  bool delta_only = false;
+};
+const TypeTraits& traits_of(Type type) noexcept;  // of kCount: all empty
+
+inline std::string_view type_url_of(Type type) noexcept { return traits_of(type).url; }
+inline std::string_view short_name_of(Type type) noexcept { return traits_of(type).short_name; }
 
 // Where a resource comes from: a configuration source (config_source.h), by number. The aggregated
 // stream, which most use, is always kAds.
@@ -42,10 +70,11 @@ struct Resource {
   uint64_t hash = 0;
 };
 
-// What came in one response. SotW LDS and CDS are full states: names that are missing are in
-// `removed`; delta names what is removed. Of EDS and RDS it says only that there will be none for
-// now: what is in use stays. Unchanged resources (same bytes as accepted before) are in neither
-// list but in `unchanged`, so that a consumer may learn that they were confirmed.
+// What came in one response. SotW LDS, CDS and SRDS are full states: names that are missing are in
+// `removed`; delta names what is removed. Of types without wildcard (EDS, RDS, ECDS, RTDS, SDS) it
+// says only that there will be none for now: what is in use stays, unless the type says otherwise.
+// Unchanged resources (same bytes as accepted before) are in neither list but in `unchanged`, so
+// that a consumer may learn that they were confirmed.
 struct Update {
   Type type = Type::kCluster;
   SourceId source = kAds;
@@ -53,6 +82,8 @@ struct Update {
   std::vector<Resource> changed;
   std::vector<std::string> removed;
   std::vector<std::string> unchanged;
+  // VHDS: awaited names that a resource of another name answers as an alias.
+  std::vector<std::string> answered = {};
 };
 
 struct Rejected {
@@ -78,7 +109,8 @@ class ResourceSink {
 class Subscriptions {
  public:
   virtual ~Subscriptions() = default;
-  virtual void subscribe_all(Type type, SourceId source) = 0;     // legacy wildcard: LDS, CDS
+  virtual void subscribe_all(Type type, SourceId source) = 0;  // the legacy wildcard
+  virtual void unsubscribe_all(Type type, SourceId source) = 0;
   virtual void subscribe(Type type, const ResourceKey& key) = 0;  // counted: one call each
   virtual void unsubscribe(Type type, const ResourceKey& key) = 0;
   virtual void begin_batch() = 0;

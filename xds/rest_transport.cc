@@ -14,6 +14,7 @@
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "xds/file_transport.h"
 #include "xds/http_post.h"
+#include "xds/methods.h"
 
 namespace sluice::xds {
 namespace {
@@ -35,22 +36,6 @@ absl::StatusOr<std::string> json_of(const DiscoveryRequest& request) {
 }
 
 }  // namespace
-
-std::string_view rest_path_of(Type type) noexcept {
-  switch (type) {
-    case Type::kCluster:
-      return "/v3/discovery:clusters";
-    case Type::kEndpoint:
-      return "/v3/discovery:endpoints";
-    case Type::kListener:
-      return "/v3/discovery:listeners";
-    case Type::kRoute:
-      return "/v3/discovery:routes";
-    case Type::kCount:
-      break;
-  }
-  return "";
-}
 
 // What main and the thread share. `wanted_` is the request to post, `stream_` to whom answers go.
 class RestTransport::Poller {

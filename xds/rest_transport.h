@@ -34,7 +34,4 @@ class RestTransport final : public Transport {
   Executor& executor_;
 };
 
-// "/v3/discovery:clusters".
-std::string_view rest_path_of(Type type) noexcept;
-
 }  // namespace sluice::xds

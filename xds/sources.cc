@@ -77,16 +77,28 @@ void Sources::subscribe_all(Type type, SourceId source) {
   if (Client* c = client(source, type)) c->subscribe_all(type);
 }
 
+void Sources::unsubscribe_all(Type type, SourceId source) {
+  const auto it = entries_.find(key_of(source, type));
+  if (it == entries_.end()) return;
+  it->second.client->unsubscribe_all(type);
+  drop_later(source, type);
+}
+
 void Sources::subscribe(Type type, const ResourceKey& key) {
   if (Client* c = client(key.source, type)) c->subscribe(type, key.name);
 }
 
 void Sources::unsubscribe(Type type, const ResourceKey& key) {
-  const Key at = key_of(key.source, type);
-  const auto it = entries_.find(at);
+  const auto it = entries_.find(key_of(key.source, type));
   if (it == entries_.end()) return;
   it->second.client->unsubscribe(type, key.name);
-  if (key.source == kAds || it->second.client->interested()) return;
+  drop_later(key.source, type);
+}
+
+// The aggregated stream's client stays.
+void Sources::drop_later(SourceId source, Type type) {
+  const Key at = key_of(source, type);
+  if (source == kAds || entries_.find(at)->second.client->interested()) return;
   executor_.post([self = self_, at] {
     if (Sources* sources = *self) sources->drop_unused(at);
   });

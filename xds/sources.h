@@ -43,6 +43,7 @@ class Sources final : public Subscriptions {
 
   // Subscriptions.
   void subscribe_all(Type type, SourceId source) override;
+  void unsubscribe_all(Type type, SourceId source) override;
   void subscribe(Type type, const ResourceKey& key) override;
   void unsubscribe(Type type, const ResourceKey& key) override;
   void begin_batch() override;
@@ -81,6 +82,7 @@ class Sources final : public Subscriptions {
   std::unique_ptr<Client> make_file(const SourceValue& value, ClientOptions options, Type type,
                                     Entry* entry);
   ClientOptions options_for(SourceId source, Type type, const SourceValue& value);
+  void drop_later(SourceId source, Type type);
   void drop_unused(Key key);
 
   Options options_;

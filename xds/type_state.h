@@ -223,8 +223,8 @@ class TypeState {
   virtual bool sort_out(InFlight& flight, base::MonoNs now) = 0;
 
   // --- What they use.
-  // CDS and LDS: the wildcard means everything, what goes is taken away.
-  bool full_state() const noexcept { return type_ == Type::kCluster || type_ == Type::kListener; }
+  // The wildcard means everything, what goes is taken away.
+  bool full_state() const noexcept { return traits_of(type_).wildcard; }
   bool wanted(std::string_view name) const;
   Cache::iterator cached(std::string_view name);
   bool name_and_check(InFlight& flight, size_t index);

@@ -375,8 +375,9 @@ absl::StatusOr<WireResponse> split_delta_response(std::string_view bytes) {
   return response;
 }
 
-absl::StatusOr<std::string_view> name_of(Type, std::string_view bytes) {
-  constexpr uint32_t field = 1;  // of all four types
+absl::StatusOr<std::string_view> name_of(Type type, std::string_view bytes) {
+  // Of all types but LbEndpoint, which has none.
+  const uint32_t field = type == Type::kLbEndpoint ? 0 : 1;
   std::string_view name;
   if (!for_each_field(bytes, kMaxDepth, [&](Reader& reader) { reader.text(field, name); })) {
     return absl::InvalidArgumentError("the message is cut or broken");

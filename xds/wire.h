@@ -54,8 +54,9 @@ absl::StatusOr<WireResponse> split_response(std::string_view bytes);
 // does: a broken wrapper is one bad resource, not a bad response.
 absl::StatusOr<WireResponse> split_delta_response(std::string_view bytes);
 
-// Reads the name field of a resource of this type (Listener.name, ...cluster_name). The view is
-// into `bytes`. An error: not protobuf as far as the top level goes, or not UTF-8.
+// Reads the name field of a resource of this type (Listener.name, ...cluster_name; empty where the
+// type has none). The view is into `bytes`. An error: not protobuf as far as the top level goes, or
+// not UTF-8.
 absl::StatusOr<std::string_view> name_of(Type type, std::string_view bytes);
 
 // An envoy.service.discovery.v3.DiscoveryRequest in plain values.

@@ -90,6 +90,7 @@ class Asked final : public xds::Subscriptions {
  public:
   explicit Asked(xds::Client& client) : client_(client) {}
   void subscribe_all(xds::Type type, xds::SourceId) override { client_.subscribe_all(type); }
+  void unsubscribe_all(xds::Type type, xds::SourceId) override { client_.unsubscribe_all(type); }
   void subscribe(xds::Type type, const xds::ResourceKey& key) override {
     client_.subscribe(type, key.name);
   }

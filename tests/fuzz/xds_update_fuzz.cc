@@ -234,6 +234,7 @@ class OneSource final : public xds::Subscriptions {
  public:
   explicit OneSource(xds::Client& client) : client_(client) {}
   void subscribe_all(Type type, xds::SourceId) override { client_.subscribe_all(type); }
+  void unsubscribe_all(Type type, xds::SourceId) override { client_.unsubscribe_all(type); }
   void subscribe(Type type, const xds::ResourceKey& key) override {
     client_.subscribe(type, key.name);
   }

@@ -30,6 +30,7 @@ inline constexpr int64_t kMs = base::kNsPerMs;
 class FakeSubscriptions : public Subscriptions {
  public:
   void subscribe_all(Type type, SourceId) override { names[type].insert("*"); }
+  void unsubscribe_all(Type type, SourceId) override { names[type].erase("*"); }
   void subscribe(Type type, const ResourceKey& key) override {
     EXPECT_TRUE(names[type].insert(key.name).second) << "twice: " << key.name;
   }

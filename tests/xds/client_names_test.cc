@@ -100,6 +100,17 @@ TEST_F(XdsClient, FullStatesRemoveWhatTheyDoNotHaveOthersDoNot) {
   EXPECT_TRUE(client->state(kE).holds("a"));
 }
 
+TEST_F(XdsClient, Rule63ScopedRoutesAreAFullStateAskedForWithTheWildcard) {
+  constexpr Type kS = Type::kScopedRoute;
+  start().subscribe_all(kS);
+  expect_request(next(), kS, "", "", {});
+  send(kS, "1", "1", {resource(kS, "a"), resource(kS, "b")});
+  expect_ack(next(), kS, "1", "1");
+  send(kS, "2", "2", {resource(kS, "b")});
+  expect_ack(next(), kS, "2", "2");
+  EXPECT_EQ(held(kS), std::set<std::string>{"b"});
+}
+
 TEST_F(XdsClient, AnEmptyFullStateReachesTheSink) {
   start().subscribe_all(kL);
   next();

@@ -352,6 +352,37 @@ TEST_F(XdsDelta, Rule67AnAliasWithoutABodyCouldNotBeResolved) {
   EXPECT_THAT(sink.timeouts, IsEmpty());
 }
 
+TEST_F(XdsDelta, Rule134AVirtualHostAnswersWhoAskedForItByAlias) {
+  constexpr Type kV = Type::kVirtualHost;
+  start().subscribe_all(kV);
+  expect_names(next(), kV, {});
+  client->subscribe(kV, "r/a.test");
+  client->subscribe(kV, "r/b.test");
+  client->subscribe(kV, "r/c.test");
+  expect_names(next(), kV, {"r/a.test", "r/b.test", "r/c.test"});
+  auto host = delta_resource(kV, "r/v", "1");
+  host.add_aliases("r/a.test");
+  WrappedResource none;
+  none.set_name("r/b.test");
+  send(kV, "n1", {host, none});
+  expect_ack(next(), kV, "n1");
+  EXPECT_EQ(held(kV), std::set<std::string>{"r/v"});
+  EXPECT_THAT(sink.updates.back().answered, ElementsAre("r/a.test"));
+  EXPECT_THAT(sink.updates.back().removed, ElementsAre("r/b.test"));
+  // The same virtual host answers for another name without having changed.
+  host.clear_aliases();
+  host.add_aliases("r/c.test");
+  send(kV, "n2", {host});
+  expect_ack(next(), kV, "n2");
+  EXPECT_THAT(sink.updates.back().answered, ElementsAre("r/c.test"));
+  EXPECT_THAT(sink.updates.back().unchanged, ElementsAre("r/v"));
+  EXPECT_THAT(sink.updates.back().changed, IsEmpty());
+  reconnect();
+  const auto again = next();
+  EXPECT_EQ(subscribed(again), (std::vector<std::string>{"*", "r/a.test", "r/b.test", "r/c.test"}));
+  EXPECT_EQ(versions(again), (Versions{{"r/v", "1"}}));
+}
+
 TEST_F(XdsDelta, Rule68RemovalsOfWhatIsUnknownAreIgnored) {
   start().subscribe_all(kC);
   client->subscribe(kE, "a");
@@ -370,7 +401,7 @@ TEST_F(XdsDelta, Rule68RemovalsOfWhatIsUnknownAreIgnored) {
 // --- Removal (1.5).
 
 TEST_F(XdsDelta, ClustersAndListenersGoWhenTheyAreRemoved) {
-  for (const Type type : {kC, kL}) {
+  for (const Type type : {kC, kL, Type::kScopedRoute, Type::kVirtualHost}) {
     SCOPED_TRACE(short_name_of(type));
     transport.delta_requests.clear();
     start().subscribe_all(type);
@@ -387,7 +418,7 @@ TEST_F(XdsDelta, ClustersAndListenersGoWhenTheyAreRemoved) {
 }
 
 TEST_F(XdsDelta, RemovedEndpointsAndRoutesStayInUseAndAreNotClaimed) {
-  for (const Type type : {kE, kR}) {
+  for (const Type type : {kE, kR, Type::kRuntime, Type::kExtensionConfig, Type::kSecret}) {
     SCOPED_TRACE(short_name_of(type));
     transport.delta_requests.clear();
     start().subscribe(type, "a");

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "tests/support/xds/client_fixture.h"
 #include "tests/xds/messages.h"
@@ -94,13 +96,45 @@ TEST(XdsMethods, Rule2Paths) {
       {kE, {"endpoint.v3.EndpointDiscoveryService", "Endpoints"}},
       {kL, {"listener.v3.ListenerDiscoveryService", "Listeners"}},
       {kR, {"route.v3.RouteDiscoveryService", "Routes"}},
+      {Type::kScopedRoute, {"route.v3.ScopedRoutesDiscoveryService", "ScopedRoutes"}},
+      {Type::kVirtualHost, {"route.v3.VirtualHostDiscoveryService", "VirtualHosts"}},
+      {Type::kExtensionConfig,
+       {"extension.v3.ExtensionConfigDiscoveryService", "ExtensionConfigs"}},
+      {Type::kRuntime, {"runtime.v3.RuntimeDiscoveryService", "Runtime"}},
+      {Type::kLbEndpoint, {"endpoint.v3.LocalityEndpointDiscoveryService", "LocalityEndpoints"}},
+      {Type::kSecret, {"secret.v3.SecretDiscoveryService", "Secrets"}},
   };
+  ASSERT_EQ(std::size(kRows), xds::kNumTypes);
   for (const auto& [type, names] : kRows) {
+    const bool delta_only = xds::traits_of(type).delta_only;
     EXPECT_EQ(xds::method_of(type, false),
-              "/envoy.service." + names.first + "/Stream" + names.second);
+              delta_only ? "" : "/envoy.service." + names.first + "/Stream" + names.second);
     EXPECT_EQ(xds::method_of(type, true),
               "/envoy.service." + names.first + "/Delta" + names.second);
   }
+}
+
+// The generated code knows better than a table.
+TEST(XdsMethods, Rule2PathsAndTypesAreThoseOfTheProtos) {
+  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+  for (size_t i = 0; i < xds::kNumTypes; ++i) {
+    const Type type = static_cast<Type>(i);
+    SCOPED_TRACE(short_name_of(type));
+    const std::string any_url(type_url_of(type));
+    EXPECT_NE(pool->FindMessageTypeByName(any_url.substr(any_url.find('/') + 1)), nullptr);
+    for (const bool delta : {false, true}) {
+      std::string path(xds::method_of(type, delta));
+      if (path.empty()) continue;
+      std::replace(path.begin(), path.end(), '/', '.');
+      const auto* method = pool->FindMethodByName(path.substr(1));
+      ASSERT_NE(method, nullptr) << path;
+      EXPECT_EQ(method->input_type()->name(), delta ? "DeltaDiscoveryRequest" : "DiscoveryRequest");
+    }
+    EXPECT_EQ(xds::rest_path_of(type).empty(), xds::traits_of(type).delta_only);
+  }
+  EXPECT_EQ(xds::rest_path_of(Type::kScopedRoute), "/v3/discovery:scoped-routes");
+  EXPECT_EQ(xds::rest_path_of(Type::kExtensionConfig), "/v3/discovery:extension_configs");
+  EXPECT_EQ(xds::method_of(Type::kCount, true), "");
 }
 
 TEST_F(XdsSources, Rule1SourcesAreNumberedByWhatTheySay) {

@@ -1,10 +1,14 @@
 #pragma once
 
 #include <envoy/config/cluster/v3/cluster.pb.h>
+#include <envoy/config/core/v3/extension.pb.h>
 #include <envoy/config/endpoint/v3/endpoint.pb.h>
 #include <envoy/config/listener/v3/listener.pb.h>
 #include <envoy/config/route/v3/route.pb.h>
+#include <envoy/config/route/v3/scoped_route.pb.h>
+#include <envoy/extensions/transport_sockets/tls/v3/secret.pb.h>
 #include <envoy/service/discovery/v3/discovery.pb.h>
+#include <envoy/service/runtime/v3/rtds.pb.h>
 
 #include <string>
 #include <string_view>
@@ -50,6 +54,47 @@ inline google::protobuf::Any resource(xds::Type type, std::string_view name,
       envoy::config::route::v3::RouteConfiguration m;
       m.set_name(std::string(name));
       if (!content.empty()) m.add_internal_only_headers(std::string(content));
+      any.PackFrom(m);
+      break;
+    }
+    case xds::Type::kScopedRoute: {
+      envoy::config::route::v3::ScopedRouteConfiguration m;
+      m.set_name(std::string(name));
+      m.set_route_configuration_name(std::string(content));
+      any.PackFrom(m);
+      break;
+    }
+    case xds::Type::kVirtualHost: {
+      envoy::config::route::v3::VirtualHost m;
+      m.set_name(std::string(name));
+      m.add_domains(content.empty() ? "a.test" : std::string(content));
+      any.PackFrom(m);
+      break;
+    }
+    case xds::Type::kExtensionConfig: {
+      envoy::config::core::v3::TypedExtensionConfig m;
+      m.set_name(std::string(name));
+      m.mutable_typed_config()->set_type_url(std::string(content));
+      any.PackFrom(m);
+      break;
+    }
+    case xds::Type::kRuntime: {
+      envoy::service::runtime::v3::Runtime m;
+      m.set_name(std::string(name));
+      (*m.mutable_layer()->mutable_fields())["k"].set_string_value(std::string(content));
+      any.PackFrom(m);
+      break;
+    }
+    case xds::Type::kLbEndpoint: {
+      envoy::config::endpoint::v3::LbEndpoint m;
+      m.set_endpoint_name(std::string(content));
+      any.PackFrom(m);
+      break;
+    }
+    case xds::Type::kSecret: {
+      envoy::extensions::transport_sockets::tls::v3::Secret m;
+      m.set_name(std::string(name));
+      m.mutable_generic_secret()->mutable_secret()->set_inline_string(std::string(content));
       any.PackFrom(m);
       break;
     }

@@ -58,7 +58,7 @@ inline void compare_resource(const google::protobuf::Any& any, const xds::WireRe
       if (m.ParseFromString(bytes)) demand(r.readable && r.name == m.cluster_name(), "CLA name");
       break;
     }
-    case xds::Type::kCount:
+    default:
       break;
   }
 }

@@ -4,6 +4,8 @@
 #include <envoy/config/endpoint/v3/endpoint.pb.h>
 #include <envoy/config/listener/v3/listener.pb.h>
 #include <envoy/config/route/v3/route.pb.h>
+#include <envoy/config/route/v3/route_components.pb.h>
+#include <envoy/config/route/v3/scoped_route.pb.h>
 
 #include <memory>
 #include <stdexcept>
@@ -25,6 +27,10 @@ inline std::unique_ptr<google::protobuf::Message> empty_message(xds::Type type) 
       return std::make_unique<envoy::config::endpoint::v3::ClusterLoadAssignment>();
     case xds::Type::kListener:
       return std::make_unique<envoy::config::listener::v3::Listener>();
+    case xds::Type::kScopedRoute:
+      return std::make_unique<envoy::config::route::v3::ScopedRouteConfiguration>();
+    case xds::Type::kVirtualHost:
+      return std::make_unique<envoy::config::route::v3::VirtualHost>();
     default:
       return std::make_unique<envoy::config::route::v3::RouteConfiguration>();
   }
