@@ -91,6 +91,13 @@ void add_stats(Process& process, base::MonoNs started_at, std::vector<Stat>* lis
   const int64_t effect = server.publish_to_effect_ns();
   if (effect >= 0) out.gauge("sluice.tables.publish_to_effect_ns", static_cast<uint64_t>(effect));
   if (!process.sources().empty()) add_control_plane(process.sources(), &out);
+  const xds::Demands& demands = process.assembler().demands();
+  out.counter("sluice.on_demand.asked", demands.stats().asked);
+  out.counter("sluice.on_demand.found", demands.stats().found);
+  out.counter("sluice.on_demand.none", demands.stats().none);
+  out.counter("sluice.on_demand.timed_out", demands.stats().timed_out);
+  out.counter("sluice.on_demand.refused", demands.stats().refused);
+  out.gauge("sluice.on_demand.pending", demands.num_pending());
   if (process.last_good() != nullptr) {
     out.gauge("sluice.last_good.not_confirmed", process.sources().num_restored());
     out.gauge("sluice.last_good.saved_at_ms",

@@ -185,7 +185,16 @@ void Exchange::match_route() noexcept {
   pin_ = worker_.pin();
   stamps_.mark(Stamp::kPinned);
   random_ = worker_.random().next();
-  const auto& routes = pin_->routes.at(config_->route_slot);
+  find_route();
+}
+
+void Exchange::find_route() noexcept {
+  route_slot_ = config_->route_slot;
+  if (route_slot_ == HttpConfig::kScoped) [[unlikely]] {
+    route_slot_ = find_scope();
+    if (route_slot_ == HttpConfig::kNoRoutes) return stamps_.mark(Stamp::kRouted);
+  }
+  const auto& routes = pin_->routes.at(route_slot_);
   if (routes == nullptr) {
     match_.reason = Reason::kNoRouteConfig;
   } else {
@@ -200,7 +209,8 @@ void Exchange::match_route() noexcept {
     idle_timeout_ns_ = policy.idle_timeout_ns;
     down_.deadline_changed();
   }
-  max_duration_ns_ = stream_duration_ns(&request_, policy);
+  // Before a wait for a cluster it was told to the backend.
+  if (!lacks_cluster_) max_duration_ns_ = stream_duration_ns(&request_, policy);
   if (max_duration_ns_ != 0) down_.deadline_changed();
   if (!upgrade_asked_) return;
   const auto upgrade = policy.upgrade(request_.fields.value(HeaderId::kUpgrade));
@@ -246,6 +256,9 @@ void Exchange::after_filters(filters::Verdict verdict) noexcept {
       return;
     case filters::Verdict::kWait:
       waiting_for_filter_ = true;
+      if (const auto* config = filters::stopped_on_demand(run_)) {
+        return look_on_demand(*config);
+      }
       down_.deadline_changed();
       return;
     case filters::Verdict::kRespond:

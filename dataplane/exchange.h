@@ -10,6 +10,7 @@
 #include "dataplane/attempt.h"
 #include "dataplane/downstream.h"
 #include "dataplane/forwarding.h"
+#include "dataplane/on_demand.h"
 #include "dataplane/tables.h"
 #include "filters/catalogue.h"
 #include "http/facts.h"
@@ -97,6 +98,8 @@ class Exchange : public upstream::PoolWaiter {
 
   // ---- From the worker.
 
+  // What it waited for (on_demand.h) is published, or will not be.
+  void on_demand_answered(OnDemand::Answer answer) noexcept;
   // The pinned version was superseded a second ago.
   void hand_over() noexcept;
   base::MonoNs pin_superseded_at() const noexcept { return pin_ ? pin_.superseded_at() : 0; }
@@ -109,6 +112,12 @@ class Exchange : public upstream::PoolWaiter {
   bool prepare_head() noexcept;
   bool upgrade_from_connect() noexcept;
   void match_route() noexcept;
+  void find_route() noexcept;
+  uint32_t find_scope() noexcept;
+  const Scopes::Target* scope_target() const noexcept;
+  void look_on_demand(const filters::FilterOnDemand& config) noexcept;
+  bool find_lack(const filters::FilterOnDemand& config, OnDemand::Demand* demand) noexcept;
+  bool find_missing_routes(OnDemand::Demand* demand) noexcept;
   void run_filters() noexcept;
   void after_filters(filters::Verdict verdict) noexcept;
   void dispatch() noexcept;
@@ -161,6 +170,7 @@ class Exchange : public upstream::PoolWaiter {
   base::BlockRef request_block_;
   http::RequestHead request_;
   base::Pin<Tables> pin_;
+  uint32_t route_slot_ = 0;  // in Tables::routes
   router::Match match_;
   const router::Target* target_ = nullptr;
   uint64_t random_ = 0;
@@ -197,6 +207,8 @@ class Exchange : public upstream::PoolWaiter {
   bool waiting_for_filter_ = false;
   bool waiting_for_pool_ = false;
   bool http2_upstream_ = false;
+  uint8_t asked_for_ = 0;  // bits of OnDemand::Lack: what this request has waited for
+  bool lacks_cluster_ = false;
   bool discard_response_body_ = false;
   base::Chain early_body_;  // came before there was a connection
   const http::FieldList* request_trailers_ = nullptr;

@@ -343,7 +343,7 @@ void Exchange::hand_over() noexcept {
   if (!pin_ || waiting_for_filter_) return;
   facts_.cluster_name = arena_.dup(facts_.cluster_name);
   if (match_.virtual_host != nullptr) {
-    const auto& routes = pin_->routes.at(config_->route_slot);
+    const auto& routes = pin_->routes.at(route_slot_);
     kept_routes_ = worker_.leases().take(routes->share(match_));
   }
   pin_.reset();

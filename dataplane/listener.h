@@ -17,6 +17,7 @@
 #include "http/path.h"
 #include "net/listener_socket.h"
 #include "router/cluster_ids.h"
+#include "router/scope.h"
 
 namespace sluice::dataplane {
 
@@ -27,6 +28,16 @@ namespace sluice::dataplane {
 struct RouteSlot {
   uint32_t index = 0;
   std::string name;
+};
+
+// Scopes is which route configuration serves which key (router/scope.h). It keeps their slots.
+struct Scopes {
+  struct Target {
+    std::shared_ptr<const RouteSlot> slot;
+    bool on_demand = false;  // the routes are asked for when a request wants them
+  };
+  router::ScopeTable table;  // values: indices of targets
+  std::vector<Target> targets;
 };
 
 // HttpConfig is an HTTP connection manager, compiled: everything that a session of that filter
@@ -41,8 +52,12 @@ struct HttpConfig {
   uint32_t h2_high_mark_bytes = 64 * 1024;
   http::PathOptions path;
   bool normalises_path = false;
-  uint32_t route_slot = 0;  // in Tables::routes
-  std::shared_ptr<const RouteSlot> route_slot_hold;
+  static constexpr uint32_t kScoped = ~uint32_t{0};        // as route_slot: by the request's scope
+  static constexpr uint32_t kNoRoutes = ~uint32_t{0} - 1;  // what a request without scope has
+  uint32_t route_slot = 0;                                 // in Tables::routes
+  uint32_t scope_slot = 0;                                 // in Tables::scopes
+  std::shared_ptr<const RouteSlot> route_slot_hold;        // of the one of the two that counts
+  router::ScopeKeyBuilder scope_key;
   uint16_t listener_port = 0;
   std::shared_ptr<const filters::FilterChain> chain;
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;

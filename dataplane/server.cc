@@ -21,6 +21,7 @@ Server::Server(const Options& options) : options_(options), main_({.clock = opti
                                 .stats = stats_,
                                 .drop = {&Server::on_drop, this},
                                 .reclaim = {&Server::on_reclaim, this},
+                                .ask = {&Server::on_ask, this},
                                 .flusher = flusher_.get(),
                                 .drain_ns = options.drain_ns};
     workers_.push_back(std::make_unique<Worker>(worker, shared));
@@ -74,6 +75,18 @@ void Server::reclaim() {
 
 void Server::on_drop(void* self, std::shared_ptr<const void>&& part) noexcept {
   static_cast<Server*>(self)->pool_->destroy(std::move(part));
+}
+
+void Server::on_ask(void* self, OnDemand::Question&& question) noexcept {
+  auto* server = static_cast<Server*>(self);
+  if (!server->ask_) return server->answer(question.worker, question.id, OnDemand::Answer::kNone);
+  server->ask_(std::move(question));
+}
+
+void Server::answer(uint32_t worker, uint64_t id, OnDemand::Answer answer) {
+  if (worker >= workers_.size()) return;  // they are gone
+  Worker* to = workers_[worker].get();
+  to->loop().post_task([to, id, answer] { to->on_demand_answered(id, answer); });
 }
 
 void Server::drain(int64_t within_ns, std::function<void()> done) {

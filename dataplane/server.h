@@ -62,6 +62,12 @@ class Server {
   void drain(int64_t within_ns, std::function<void()> done);
   bool draining() const noexcept { return draining_; }
 
+  // ---- On demand (on_demand.h).
+  // Who answers what requests lack; without one all is refused.
+  void set_on_demand(std::function<void(OnDemand::Question)> ask) { ask_ = std::move(ask); }
+  // Of a question's worker and id, after the publish that it follows from.
+  void answer(uint32_t worker, uint64_t id, OnDemand::Answer answer);
+
   // ---- For admin.
   base::HazardDomain<Tables>& tables() noexcept { return tables_; }
   // Asks every worker; `done` gets one census each, on main.
@@ -83,6 +89,7 @@ class Server {
   static void on_reclaim(void* self) noexcept;
   static void on_drop(void* self, std::shared_ptr<const void>&& part) noexcept;
   static void on_adopt_nudge(void*) noexcept {}
+  static void on_ask(void* self, OnDemand::Question&& question) noexcept;
   void reclaim();
   void check_drained();
   struct HostsRound;
@@ -102,6 +109,7 @@ class Server {
   bool draining_ = false;
   base::MonoNs drain_deadline_ = 0;
   std::function<void()> drained_;
+  std::function<void(OnDemand::Question)> ask_;
   net::Timer drain_timer_ = net::Timer::of<&Server::check_drained>(this);
   base::MonoNs published_at_ = 0;
   base::MonoNs swept_at_ = 0;

@@ -26,6 +26,8 @@ struct Tables {
   base::PersistentArray<upstream::ClusterEntry> clusters;
   // Slot: HttpConfig::route_slot. Null: the route configuration has not arrived.
   base::PersistentArray<std::shared_ptr<const router::RouteTable>> routes;
+  // Slot: HttpConfig::scope_slot. Null: the scopes have not arrived.
+  base::PersistentArray<std::shared_ptr<const Scopes>> scopes;
   std::shared_ptr<const ListenerSet> listeners;
   // Slots of `clusters` by name.
   base::PersistentIndex cluster_names;

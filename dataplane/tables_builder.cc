@@ -225,6 +225,39 @@ std::shared_ptr<const router::RouteTable> TablesBuilder::routes(std::string_view
   return it == routes_.end() ? nullptr : it->second.table;
 }
 
+// ---- Scopes.
+
+std::shared_ptr<const RouteSlot> TablesBuilder::scope_slot(std::string_view name) {
+  const auto it = scopes_.find(name);
+  if (it != scopes_.end()) return it->second;
+  auto slot = std::make_shared<RouteSlot>();
+  slot->name = std::string(name);
+  if (free_scope_slots_.empty()) {
+    slot->index = next_scope_slot_++;
+  } else {
+    slot->index = free_scope_slots_.back();
+    free_scope_slots_.pop_back();
+  }
+  return scopes_.emplace(slot->name, slot).first->second;
+}
+
+void TablesBuilder::put_scopes(std::string_view name, std::shared_ptr<const Scopes> scopes) {
+  scope_changes_.emplace_back(scope_slot(name)->index, std::move(scopes));
+  changed_ = true;
+}
+
+void TablesBuilder::sweep_scopes() {
+  for (auto it = scopes_.begin(); it != scopes_.end();) {
+    if (it->second.use_count() > 1) {
+      ++it;
+      continue;
+    }
+    scope_changes_.emplace_back(it->second->index, nullptr);
+    free_scope_slots_.push_back(it->second->index);
+    it = scopes_.erase(it);
+  }
+}
+
 // Slots that no HttpConfig reads any more are emptied now and free for others after the build.
 void TablesBuilder::sweep_routes() {
   for (auto it = routes_.begin(); it != routes_.end();) {
@@ -309,6 +342,23 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
   }
   config->stats =
       stats_.scope<base::HttpCells>(cat("http.", stat_text(value.http.stat_prefix), "."));
+  if (absl::Status s = compile_routes(value, config.get()); !s.ok()) return s;
+  return std::shared_ptr<const HttpConfig>(std::move(config));
+}
+
+absl::Status TablesBuilder::compile_routes(const ListenerValue& value, HttpConfig* config) {
+  const std::string at = cat("listeners[\"", value.name, "\"]");
+  if (value.http.scoped_routes != nullptr) {
+    auto key = router::ScopeKeyBuilder::compile(value.http.scoped_routes->key,
+                                                cat(at, ".scoped_routes.scope_key_builder"));
+    if (!key.ok()) return key.status();
+    config->scope_key = *std::move(key);
+    config->route_slot = HttpConfig::kScoped;
+    config->route_slot_hold = scope_slot(value.http.scopes_name);
+    config->scope_slot = config->route_slot_hold->index;
+    config->value.scoped_routes.reset();
+    return absl::OkStatus();
+  }
   if (value.http.inline_routes != nullptr) {
     auto table = router::RouteTable::compile(*value.http.inline_routes, cluster_ids_, nullptr,
                                              {.num_workers = options_.num_workers});
@@ -323,7 +373,7 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
     config->route_slot_hold = route_slot(value.http.rds_name);
   }
   config->route_slot = config->route_slot_hold->index;
-  return std::shared_ptr<const HttpConfig>(std::move(config));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<const TcpConfig>> TablesBuilder::compile_tcp(
@@ -396,6 +446,9 @@ const ListenerEntry* TablesBuilder::listener(std::string_view name) const {
 // ---- The next version.
 
 std::unique_ptr<const Tables> TablesBuilder::build() {
+  sweep_scopes();
+  scope_array_ = scope_array_.with(scope_changes_);
+  scope_changes_.clear();
   sweep_routes();
   auto tables = std::make_unique<Tables>();
   tables->version = ++version_;
@@ -414,6 +467,7 @@ std::unique_ptr<const Tables> TablesBuilder::build() {
   changed_ = listeners_changed_ = false;
   tables->clusters = cluster_array_;
   tables->routes = route_array_;
+  tables->scopes = scope_array_;
   tables->listeners = listener_set_;
   tables->cluster_names = cluster_names_;
   return tables;

@@ -52,6 +52,10 @@ class TablesBuilder {
   // reads is dropped by the next build().
   void put_routes(std::string_view name, std::shared_ptr<const router::RouteTable> table);
   std::shared_ptr<const router::RouteTable> routes(std::string_view name) const;
+  // The place of a route configuration, which whoever holds it keeps from being dropped.
+  std::shared_ptr<const RouteSlot> route_slot(std::string_view name);
+  // Scopes, by the name that listeners have for them (HttpValue::scopes_name); as with routes.
+  void put_scopes(std::string_view name, std::shared_ptr<const Scopes> scopes);
   router::ClusterIds& cluster_ids() noexcept { return cluster_ids_; }
 
   // ---- Listeners. Compiles the chain and inline routes, opens access logs, binds.
@@ -86,7 +90,8 @@ class TablesBuilder {
     std::shared_ptr<const ListenerEntry> entry;
   };
 
-  std::shared_ptr<const RouteSlot> route_slot(std::string_view name);
+  std::shared_ptr<const RouteSlot> scope_slot(std::string_view name);
+  absl::Status compile_routes(const ListenerValue& value, HttpConfig* config);
   absl::StatusOr<std::shared_ptr<const HttpConfig>> compile_http(
       const ListenerValue& value, const base::Address& bound, std::vector<std::string>* warnings);
   absl::StatusOr<std::shared_ptr<const TcpConfig>> compile_tcp(const ListenerValue& value,
@@ -94,6 +99,7 @@ class TablesBuilder {
   absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> bind(const ListenerValue& value);
   void touch_cluster(const ClusterPart& part);
   void sweep_routes();
+  void sweep_scopes();
 
   const Options options_;
   base::StatsStore& stats_;
@@ -108,6 +114,9 @@ class TablesBuilder {
   std::map<std::string, RoutePart, std::less<>> routes_;
   std::vector<uint32_t> free_route_slots_;
   uint32_t next_route_slot_ = 0;
+  std::map<std::string, std::shared_ptr<const RouteSlot>, std::less<>> scopes_;
+  std::vector<uint32_t> free_scope_slots_;
+  uint32_t next_scope_slot_ = 0;
   uint64_t num_inline_ = 0;
   // By requested address: sockets live as long as any listener or worker has them.
   std::map<std::string, std::weak_ptr<SocketSet>> sockets_;
@@ -118,11 +127,13 @@ class TablesBuilder {
   std::vector<std::pair<uint32_t, upstream::ClusterEntry>> cluster_changes_;
   std::vector<base::PersistentIndex::Change> name_changes_;
   std::vector<std::pair<uint32_t, std::shared_ptr<const router::RouteTable>>> route_changes_;
+  std::vector<std::pair<uint32_t, std::shared_ptr<const Scopes>>> scope_changes_;
 
   // What the last build shared.
   uint64_t version_ = 0;
   base::PersistentArray<upstream::ClusterEntry> cluster_array_;
   base::PersistentArray<std::shared_ptr<const router::RouteTable>> route_array_;
+  base::PersistentArray<std::shared_ptr<const Scopes>> scope_array_;
   std::shared_ptr<const ListenerSet> listener_set_;
   base::PersistentIndex cluster_names_;
 };

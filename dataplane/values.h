@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "filters/values.h"
 #include "http/format.h"
+#include "router/scope.h"
 #include "router/values.h"
 #include "upstream/values.h"
 
@@ -44,17 +45,33 @@ enum class EscapedSlashes : uint8_t { kKeep, kReject, kRedirect, kForward };
 enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
 enum class Underscores : uint8_t { kAllow, kReject, kDrop };
 
+// Which of several route configurations serves a request (Envoy's scoped_routes).
+struct ScopedRoutesValue {
+  std::string name;
+  std::vector<router::ScopeFragmentValue> key;
+  // Where the scopes' route configurations come from.
+  uint32_t rds_source = 0;
+  std::chrono::nanoseconds rds_initial_fetch_timeout{15'000'000'000};
+  // The scopes themselves, or where they come from (SRDS).
+  bool subscribed = false;
+  uint32_t source = 0;
+  std::chrono::nanoseconds initial_fetch_timeout{15'000'000'000};
+  std::vector<router::ScopeValue> scopes;
+};
+
 struct HttpValue {
   upstream::H2Value h2;
   enum class Codec : uint8_t { kAuto, kHttp1, kHttp2 };
   Codec codec = Codec::kAuto;
   std::string stat_prefix;
   std::string filter_chain_name;
-  // Exactly one: a subscription's name, or the routes themselves.
+  // Exactly one: a subscription's name, the routes themselves, or scopes of them.
   std::string rds_name;
   uint32_t rds_source = 0;  // the configuration source, by number; 0: the aggregated stream
   std::chrono::nanoseconds rds_initial_fetch_timeout{15'000'000'000};
   std::shared_ptr<const router::RouteConfigValue> inline_routes;
+  std::shared_ptr<const ScopedRoutesValue> scoped_routes;
+  std::string scopes_name;  // with scoped_routes: what put_scopes() calls them
   std::vector<FilterValue> filters;
   std::vector<AccessLogValue> access_logs;
 

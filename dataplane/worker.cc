@@ -266,6 +266,17 @@ void Worker::give_exchange(Exchange* exchange) noexcept {
   spare_exchanges_.push_back(exchange);
 }
 
+bool Worker::ask_main(OnDemand::Question&& question) {
+  return base::post_task(shared_.main, [ask = shared_.ask, q = std::move(question)]() mutable {
+    if (ask.call != nullptr) ask.call(ask.context, std::move(q));
+  });
+}
+
+void Worker::on_demand_answered(uint64_t id, OnDemand::Answer answer) noexcept {
+  on_turn_begin();
+  on_demand_.answered(id, answer);
+}
+
 std::string_view Worker::date() noexcept {
   const int64_t second = loop_.clock().wall() / base::kNsPerSec;
   if (second != date_second_) [[unlikely]] {

@@ -16,6 +16,7 @@
 #include "dataplane/exchange.h"
 #include "dataplane/h1_session.h"
 #include "dataplane/h2_session.h"
+#include "dataplane/on_demand.h"
 #include "dataplane/tables.h"
 #include "net/listener_socket.h"
 #include "net/loop.h"
@@ -42,6 +43,12 @@ struct WorkerListener {
   bool seen = false;  // while adopting
 };
 
+// How a worker asks main for what a request lacks. The call comes on main.
+struct AskHook {
+  void (*call)(void* context, OnDemand::Question&& question) noexcept = nullptr;
+  void* context = nullptr;
+};
+
 // Worker is one traffic thread: a loop, the adopted tables, sessions, pools, memory, statistics. It
 // shares nothing that it writes. Made on main; run() is its thread; everything else is called on
 // that thread, but for post-like calls marked so.
@@ -59,6 +66,7 @@ class Worker {
     base::StatsStore& stats;
     base::DropHook drop;        // destroys parts off the workers
     base::DrainedHook reclaim;  // main: rescan the hazard slots
+    AskHook ask;
     AccessLogFlusher* flusher = nullptr;
     int64_t drain_ns = 600 * base::kNsPerSec;  // --drain-time-s
   };
@@ -112,6 +120,11 @@ class Worker {
   Exchange* take_exchange();
   void give_exchange(Exchange* exchange) noexcept;
   net::List& exchanges() noexcept { return exchanges_; }
+  OnDemand& on_demand() noexcept { return on_demand_; }
+  // False: main is gone.
+  bool ask_main(OnDemand::Question&& question);
+  // From main: adopts what was published before.
+  void on_demand_answered(uint64_t id, OnDemand::Answer answer) noexcept;
   UpstreamCluster& cluster(const upstream::ClusterEntry& entry);
   void session_closed(Session& session) noexcept;
   // `old` turned out to speak HTTP/2: what it received goes on as another session.
@@ -184,6 +197,7 @@ class Worker {
   std::vector<std::unique_ptr<WorkerListener>> listeners_;
   std::vector<std::unique_ptr<WorkerListener>> draining_listeners_;
   const ListenerSet* adopted_listeners_ = nullptr;
+  OnDemand on_demand_{*this};           // requests that wait for configuration
   net::List exchanges_;                 // in use
   std::vector<void*> spare_exchanges_;  // memory of exchanges, ready for the next
   net::Call turn_begin_ = net::Call::of<&Worker::on_turn_begin>(this);

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "filters/chain.h"
 #include "filters/header_mutation.h"
+#include "filters/on_demand.h"
 #include "filters/route_filters.h"
 #include "filters/router.h"
 #include "filters/values.h"
@@ -23,7 +24,7 @@ namespace sluice::filters {
 // Chains and in visit_chain(). A filter's kind is its place in AnyChain.
 
 // The closed variant takes every order that Chains does not list before it.
-using AnyChain = VariantChain<HeaderMutation, Router>;
+using AnyChain = VariantChain<HeaderMutation, Router, OnDemand>;
 
 using Chains = std::tuple<FusedChain<Router>, FusedChain<HeaderMutation, Router>, AnyChain>;
 
@@ -101,6 +102,13 @@ class FilterChain {
   const FilterRouter* router_ = nullptr;
   uint8_t index_ = kAnyChain;
 };
+
+// The on_demand filter's settings, if it is the one at which the request stopped; else null.
+inline const FilterOnDemand* stopped_on_demand(const ChainRun& run) noexcept {
+  const size_t behind = run.next[static_cast<size_t>(Phase::kRequest)];
+  if (behind == 0 || run.chain.kinds[behind - 1] != kind_of<OnDemand>()) return nullptr;
+  return static_cast<const FilterOnDemand*>(run.chain.configs[behind - 1]);
+}
 
 // Canonical name by kind (its place in AnyChain); type URL to kind, -1 when unknown.
 std::string_view catalogue_name(uint8_t kind) noexcept;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -41,7 +42,15 @@ struct FilterRouter {
   bool dynamic_stats = true;
 };
 
-using FilterConfig = std::variant<FilterRouter, FilterHeaderMutation>;
+// Where a request waits for routes that nobody has asked for yet, and where `odcds` is set for
+// clusters.
+struct FilterOnDemand {
+  bool odcds = false;
+  uint32_t source = 0;  // of clusters: the configuration source, by number
+  int64_t timeout_ns = 5'000'000'000;
+};
+
+using FilterConfig = std::variant<FilterRouter, FilterHeaderMutation, FilterOnDemand>;
 
 struct FilterValue {
   std::string name;

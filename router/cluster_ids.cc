@@ -32,6 +32,15 @@ ClusterRef ClusterIds::find(std::string_view name) {
   return ClusterRef(known->second.get());
 }
 
+// Walks all names: for questions that a person or a rare request asks.
+std::string ClusterIds::name_of(ClusterId id) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, entry] : by_name_) {
+    if (entry->id == id) return entry->name;
+  }
+  return {};
+}
+
 uint32_t ClusterIds::limit() const {
   const std::lock_guard lock(mutex_);
   return limit_;

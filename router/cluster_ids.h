@@ -33,6 +33,9 @@ class ClusterIds {
   // Empty when nobody holds the name.
   ClusterRef find(std::string_view name);
 
+  // The name that holds this slot now; empty: none does.
+  std::string name_of(ClusterId id) const;
+
   // One more than the largest slot ever given out: the size that an array by slot needs.
   uint32_t limit() const;
   // Names that are held now.

@@ -84,6 +84,7 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::compile(
   const std::shared_ptr<RouteTable> table(new RouteTable);
   table->name_ = config.name;
   table->version_ = config.version;
+  table->has_vhds_ = config.vhds.has_value();
   table->ignore_port_ = config.ignore_port_in_host_matching;
   table->internal_only_headers_ = config.internal_only_headers;
   table->inherited_ = inherited_text(config, options);

@@ -85,6 +85,8 @@ class RouteTable {
   const std::vector<std::string>& internal_only_headers() const noexcept {
     return internal_only_headers_;
   }
+  // Virtual hosts that are not here may be asked for one by one (VHDS).
+  bool has_vhds() const noexcept { return has_vhds_; }
   // For decoding only what changed: whether virtual hosts of this table may be taken over into a
   // table for `config` (of which only the fields beside virtual_hosts are looked at), and whether
   // one with this digest is here. If both, VirtualHostValue::left_out may be set.
@@ -102,6 +104,7 @@ class RouteTable {
 
   HostIndex hosts_;
   bool ignore_port_ = false;
+  bool has_vhds_ = false;
   std::vector<std::shared_ptr<const VirtualHost>> virtual_hosts_;
   std::string name_;
   std::string version_;

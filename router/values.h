@@ -193,6 +193,12 @@ struct RouteConfigValue {
   // Whether a route to a cluster that nobody announced is an error; none: for inline routes only.
   std::optional<bool> validate_clusters;
   std::vector<std::string> internal_only_headers;  // lower case
+  // Further virtual hosts come one by one (VHDS), on demand or not.
+  struct Vhds {
+    uint32_t source = 0;  // the configuration source, by number
+    int64_t initial_fetch_timeout_ns = 15'000'000'000;
+  };
+  std::optional<Vhds> vhds;
 };
 
 }  // namespace sluice::router

@@ -26,6 +26,12 @@ size_t bytes_of(const Update& update) {
   return sum;
 }
 
+std::vector<std::string> names_of(const std::vector<Rejected>& rejected) {
+  std::vector<std::string> names;
+  for (const Rejected& r : rejected) names.push_back(r.name);
+  return names;
+}
+
 }  // namespace
 
 struct Assembler::Taking {
@@ -50,11 +56,18 @@ Assembler::Assembler(Options options, dataplane::Server& server, Executor& execu
                  .config = options_.resolver_config,
                  .random = options_.random ? options_.random : seeded_random(),
                  .changed = [this] { touch(); }}),
-      listeners_(server.builder(), executor, deadlines_),
-      self_(std::make_shared<Assembler*>(this)) {}
+      listeners_(server.builder(), executor, deadlines_, server.num_workers()),
+      demands_({.answer = [&server](uint32_t worker, uint64_t id,
+                                    Demands::Answer answer) { server.answer(worker, id, answer); }},
+               server.builder(), executor, listeners_),
+      self_(std::make_shared<Assembler*>(this)) {
+  server.set_on_demand(
+      [this](dataplane::OnDemand::Question question) { ask(std::move(question)); });
+}
 
 Assembler::~Assembler() {
   *self_ = nullptr;
+  server_.set_on_demand(nullptr);
   if (hold_timer_ != 0) executor_.cancel(hold_timer_);
 }
 
@@ -73,7 +86,7 @@ void Assembler::apply(Update update, std::function<void(std::vector<Rejected>)> 
     job.ids = &server_.builder().cluster_ids();
     job.compile.num_workers = server_.num_workers();
     for (const Resource& r : update.changed) {
-      job.previous.push_back(listeners_.routes({source, r.name}));
+      job.previous.push_back(listeners_.routes().table({source, r.name}));
     }
   }
   const bool in_pool = bytes_of(update) > options_.inline_bytes;
@@ -117,6 +130,11 @@ bool Assembler::take_slice(Taking& taking) {
   DecodedUpdate& decoded = taking.decoded;
   if (taking.type == Type::kListener) take_listeners(decoded);
   if (taking.type == Type::kRoute) take_routes(decoded, taking.source);
+  if (taking.type == Type::kVirtualHost) take_virtual_hosts(decoded, taking.source);
+  if (taking.type == Type::kScopedRoute) {
+    listeners_.scopes().put(taking.source, std::move(decoded.scopes), decoded.removed,
+                            &decoded.rejected);
+  }
   const bool clusters = taking.type == Type::kCluster;
   if (!clusters && taking.type != Type::kEndpoint) return true;
   const size_t changed = clusters ? decoded.clusters.size() : decoded.endpoints.size();
@@ -134,7 +152,11 @@ bool Assembler::take_slice(Taking& taking) {
       clusters_.put_endpoints(taking.source, std::move(decoded.endpoints[i]));
     }
   }
-  if (clusters) return true;
+  if (clusters) {
+    demands_.told(Type::kCluster, taking.source, decoded.removed, false);
+    demands_.told(Type::kCluster, taking.source, names_of(decoded.rejected), false);
+    return true;
+  }
   for (const Rejected& r : decoded.rejected) clusters_.end_wait({taking.source, r.name});
   return true;
 }
@@ -174,12 +196,26 @@ void Assembler::take_routes(DecodedUpdate& decoded, SourceId source) {
   for (DecodedRoutes& routes : decoded.routes) {
     if (absl::Status status = check_required(routes); !status.ok()) {
       decoded.rejected.push_back({routes.name, std::move(status)});
-    } else {
-      listeners_.put_routes({source, routes.name}, std::move(routes.table));
+      continue;
     }
+    const std::string name = routes.name;
+    absl::Status status = listeners_.routes().put({source, name}, std::move(routes));
+    if (!status.ok()) decoded.rejected.push_back({name, std::move(status)});
   }
-  for (const Rejected& rejected : decoded.rejected) listeners_.end_wait({source, rejected.name});
-  for (const std::string& name : decoded.removed) listeners_.end_wait({source, name});
+  WarmingRoutes& all = listeners_.routes();
+  for (const Rejected& rejected : decoded.rejected) all.end_wait({source, rejected.name});
+  for (const std::string& name : decoded.removed) all.end_wait({source, name});
+}
+
+void Assembler::take_virtual_hosts(DecodedUpdate& decoded, SourceId source) {
+  std::vector<std::string> there = std::move(decoded.unchanged);
+  for (const DecodedVirtualHost& host : decoded.virtual_hosts) there.push_back(host.name);
+  for (std::string& name : decoded.answered) there.push_back(std::move(name));
+  listeners_.routes().put_virtual_hosts(source, std::move(decoded.virtual_hosts), decoded.removed,
+                                        &decoded.rejected);
+  demands_.told(Type::kVirtualHost, source, there, true);
+  demands_.told(Type::kVirtualHost, source, decoded.removed, false);
+  demands_.told(Type::kVirtualHost, source, names_of(decoded.rejected), false);
 }
 
 absl::Status Assembler::check_required(const DecodedRoutes& routes) const {
@@ -197,6 +233,11 @@ void Assembler::log_warnings(const std::vector<std::string>& texts) {
       log::warn("config", text);
     }
   }
+}
+
+void Assembler::ask(dataplane::OnDemand::Question question) {
+  demands_.ask(std::move(question));
+  touch();
 }
 
 // ---- Waits.
@@ -220,7 +261,9 @@ void Assembler::on_fetch_timeout(Type type, SourceId source, std::string_view na
 
 void Assembler::end_wait(Type type, const ResourceKey& key) {
   if (type == Type::kEndpoint) clusters_.end_wait(key);
-  if (type == Type::kRoute) listeners_.end_wait(key);
+  if (type == Type::kRoute) listeners_.routes().end_wait(key);
+  if (type == Type::kScopedRoute) listeners_.scopes().end_wait(key.source);
+  if (type == Type::kVirtualHost) listeners_.routes().end_vhds_wait(key.source);
   if (type == Type::kListener) listeners_.retry(key.name);
 }
 
@@ -238,7 +281,8 @@ void Assembler::touch() {
 
 void Assembler::turn() {
   advance();
-  if (phase_ < Phase::kListeners || num_taking_ > 0 || !server_.builder().changed()) return;
+  if (phase_ < Phase::kListeners || num_taking_ > 0) return;
+  if (!server_.builder().changed()) return demands_.published();
   if (changed_at_ == 0) changed_at_ = executor_.now();
   const base::MonoNs until = hold_until();
   if (until > executor_.now()) {
@@ -251,6 +295,7 @@ void Assembler::turn() {
   }
   changed_at_ = 0;
   server_.publish();
+  demands_.published();
 }
 
 // No change waits longer than max_hold, and none waits for a cluster that has been warming for

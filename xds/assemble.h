@@ -14,6 +14,7 @@
 #include "xds/bootstrap.h"
 #include "xds/deadlines.h"
 #include "xds/decode_update.h"
+#include "xds/demands.h"
 #include "xds/resources.h"
 #include "xds/wait.h"
 #include "xds/warming_clusters.h"
@@ -74,6 +75,11 @@ class Assembler final : public ResourceSink {
   // start(); not of those types that are the assembler's own.
   void set_sink(Type type, ResourceSink* sink) { sinks_[static_cast<size_t>(type)] = sink; }
 
+  // What a request lacks (dataplane/on_demand.h); the server calls it.
+  void ask(dataplane::OnDemand::Question question);
+  const Demands& demands() const noexcept { return demands_; }
+  const WarmingListeners& listeners() const noexcept { return listeners_; }
+
   // ---- For admin.
   enum class State : uint8_t { kPreInitializing, kInitializing, kLive, kDraining };
   State state() const noexcept;
@@ -95,6 +101,7 @@ class Assembler final : public ResourceSink {
   void take_cluster(Taking& taking, upstream::ClusterValue value);
   void take_listeners(DecodedUpdate& decoded);
   void take_routes(DecodedUpdate& decoded, SourceId source);
+  void take_virtual_hosts(DecodedUpdate& decoded, SourceId source);
   absl::Status check_required(const DecodedRoutes& routes) const;
   void answered(Type type);
   void end_wait(Type type, const ResourceKey& key);
@@ -120,6 +127,7 @@ class Assembler final : public ResourceSink {
   Deadlines deadlines_;
   WarmingClusters clusters_;
   WarmingListeners listeners_;
+  Demands demands_;
 
   Phase phase_ = Phase::kNew;
   base::MonoNs phase_since_ = 0;

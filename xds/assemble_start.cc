@@ -23,6 +23,7 @@ absl::Status Assembler::start(Subscriptions* subscriptions) {
   subscriptions_ = subscriptions;
   clusters_.set_subscriptions(subscriptions);
   listeners_.set_subscriptions(subscriptions);
+  demands_.set_subscriptions(subscriptions);
   phase_ = Phase::kStaticClusters;
   phase_since_ = executor_.now();
   turn();

@@ -161,6 +161,16 @@ const SourceValue& ConfigSources::value(SourceId source) const {
   return state_->values[source];
 }
 
+absl::Status require_delta(const Context& context, const Path& at, SourceId source) {
+  const auto& sources = context.options().sources;
+  if (sources == nullptr) return absl::OkStatus();
+  const SourceValue& value = sources->value(source);
+  if (value.kind == SourceValue::Kind::kGrpc && value.grpc.delta) return absl::OkStatus();
+  return context.error(at, "must be incremental (DELTA_GRPC), as only that protocol can say what ",
+                       "is asked for one by one: ",
+                       source == kAds ? std::string_view("ads") : std::string_view(value.text));
+}
+
 absl::Status decode_config_source(const Context& context, const Path& at,
                                   const core::ConfigSource& in, SourceId* source,
                                   std::chrono::nanoseconds* timeout) {

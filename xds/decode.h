@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "dataplane/values.h"
+#include "router/scope.h"
 #include "router/values.h"
 #include "upstream/values.h"
 #include "xds/warnings.h"
@@ -60,5 +61,13 @@ absl::StatusOr<upstream::EndpointsValue> decode_endpoints(std::string_view bytes
 absl::StatusOr<router::RouteConfigValue> decode_routes(
     std::string_view bytes, std::string_view version, const DecodeOptions& options,
     Warnings* warnings, const router::RouteTable* previous = nullptr, uint32_t num_workers = 1);
+
+// One scope of SRDS.
+absl::StatusOr<router::ScopeValue> decode_scope(std::string_view bytes, std::string_view version,
+                                                const DecodeOptions& options, Warnings* warnings);
+// One virtual host of VHDS, with its digest.
+absl::StatusOr<std::shared_ptr<const router::VirtualHostValue>> decode_virtual_host(
+    std::string_view bytes, std::string_view name, const DecodeOptions& options,
+    Warnings* warnings);
 
 }  // namespace sluice::xds

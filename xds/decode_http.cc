@@ -5,6 +5,7 @@
 #include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
 #include "xds/decode_http2.h"
 #include "xds/decode_routes.h"
+#include "xds/decode_scopes.h"
 
 namespace sluice::xds {
 namespace {
@@ -85,6 +86,13 @@ absl::Status decode_routes_of(const Context& context, const Path& at, const Hcm&
     out->rds_name = in.rds().route_config_name();
     return decode_config_source(context, Path(rds, "config_source"), in.rds().config_source(),
                                 &out->rds_source, &out->rds_initial_fetch_timeout);
+  }
+  if (in.has_scoped_routes()) {
+    auto scoped = std::make_shared<dataplane::ScopedRoutesValue>();
+    absl::Status s =
+        decode_scoped_routes(context, Path(at, "scoped_routes"), in.scoped_routes(), scoped.get());
+    out->scoped_routes = std::move(scoped);
+    return s;
   }
   auto routes = decode_inline_routes(context, Path(at, "route_config"), in.route_config());
   if (!routes.ok()) return routes.status();

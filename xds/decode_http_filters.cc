@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
+#include "envoy/extensions/filters/http/on_demand/v3/on_demand.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "xds/decode_http.h"
 #include "xds/decode_routes.h"
@@ -9,6 +10,7 @@ namespace sluice::xds {
 namespace {
 
 using filters::FilterHeaderMutation;
+using filters::FilterOnDemand;
 using filters::FilterRouter;
 using filters::FilterValue;
 using ProtoMutation = ::envoy::config::common::mutation_rules::v3::HeaderMutation;
@@ -17,6 +19,7 @@ using ProtoRouteMutation =
     ::envoy::extensions::filters::http::header_mutation::v3::HeaderMutationPerRoute;
 using filters::RouteFilterValue;
 using filters::RouteHeaderMutation;
+using ProtoOnDemand = ::envoy::extensions::filters::http::on_demand::v3::OnDemand;
 using ProtoRouter = ::envoy::extensions::filters::http::router::v3::Router;
 
 absl::Status decode_mutations(const Context& context, const Path& at, Text field,
@@ -123,6 +126,33 @@ absl::StatusOr<FilterRouter> decode_router(const Context& context, const Path& a
   return out;
 }
 
+absl::StatusOr<FilterOnDemand> decode_on_demand(const Context& context, const Path& at,
+                                                const google::protobuf::Any& any) {
+  auto in = context.unpack_as<ProtoOnDemand>(any, at);
+  if (!in.ok()) return in.status();
+  FilterOnDemand out;
+  if (!in->has_odcds()) return out;
+  const Path inside = Context::inside(any, at);
+  const Path odcds(inside, "odcds");
+  const Path source(odcds, "source");
+  if (!in->odcds().resources_locator().empty()) {
+    return context.error(Path(odcds, "resources_locator"),
+                         "is not supported yet; clusters are asked for by their names");
+  }
+  out.odcds = true;
+  std::chrono::nanoseconds unused{0};
+  absl::Status s =
+      decode_config_source(context, source, in->odcds().source(), &out.source, &unused);
+  if (s.ok()) s = require_delta(context, source, out.source);
+  if (!s.ok()) return s;
+  if (!in->odcds().has_timeout()) return out;
+  std::chrono::nanoseconds timeout{0};
+  s = decode_duration(context, Path(odcds, "timeout"), in->odcds().timeout(), &timeout);
+  if (!s.ok()) return s;
+  out.timeout_ns = timeout.count();
+  return out;
+}
+
 // A filter that we do not have: may it be left out?
 absl::Status leave_out(const Context& context, const Path& at, const hcm::HttpFilter& in,
                        const std::string& type) {
@@ -156,6 +186,10 @@ absl::Status decode_filter(const Context& context, const Path& at, const hcm::Ht
     auto mutation = decode_header_mutation(context, config, in.typed_config());
     if (!mutation.ok()) return mutation.status();
     value.config = *std::move(mutation);
+  } else if (type == ProtoOnDemand::descriptor()->full_name()) {
+    auto on_demand = decode_on_demand(context, config, in.typed_config());
+    if (!on_demand.ok()) return on_demand.status();
+    value.config = *std::move(on_demand);
   } else {
     return leave_out(context, at, in, type);
   }

@@ -46,6 +46,9 @@ absl::Status decode_config_source(const Context& context, const Path& at,
                                   const core::ConfigSource& in, SourceId* source,
                                   std::chrono::nanoseconds* timeout);
 
+// On demand and for virtual hosts there is only the incremental protocol.
+absl::Status require_delta(const Context& context, const Path& at, SourceId source);
+
 absl::StatusOr<http::HeaderMutation> decode_header(const Context& context, const Path& at,
                                                    const core::HeaderValueOption& in);
 // `at` is the message that holds the lists; `add` and `remove` are the names of the fields.

@@ -66,6 +66,21 @@ std::shared_ptr<const router::VirtualHostValue> left_out(const Path& at,
   return value;
 }
 
+absl::Status decode_vhds(const Context& context, const Path& at,
+                         const route::RouteConfiguration& in, router::RouteConfigValue* out) {
+  if (!in.has_vhds()) return absl::OkStatus();
+  const Path source(Path(at, "vhds"), "config_source");
+  router::RouteConfigValue::Vhds vhds;
+  std::chrono::nanoseconds timeout{vhds.initial_fetch_timeout_ns};
+  absl::Status s =
+      decode_config_source(context, source, in.vhds().config_source(), &vhds.source, &timeout);
+  if (!s.ok()) return s;
+  if (s = require_delta(context, source, vhds.source); !s.ok()) return s;
+  vhds.initial_fetch_timeout_ns = timeout.count();
+  out->vhds = vhds;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status decode_route_config(const Context& context, const Path& at,
@@ -78,7 +93,9 @@ absl::Status decode_route_config(const Context& context, const Path& at,
     limits->max_direct_body_bytes = in.max_direct_response_body_size_bytes().value();
   }
   if (in.has_validate_clusters()) out->validate_clusters = in.validate_clusters().value();
-  absl::Status s = decode_filter_settings(context, at, in.typed_per_filter_config(), &out->filters);
+  absl::Status s = decode_vhds(context, at, in, out);
+  if (!s.ok()) return s;
+  s = decode_filter_settings(context, at, in.typed_per_filter_config(), &out->filters);
   if (!s.ok()) return s;
   s = decode_header_edits(context, at, "request_headers_to_add", in.request_headers_to_add(),
                           "request_headers_to_remove", in.request_headers_to_remove(),
@@ -127,6 +144,10 @@ absl::StatusOr<router::RouteConfigValue> decode_inline_routes(const Context& con
                                                               const route::RouteConfiguration& in) {
   router::RouteConfigValue out;
   RouteLimits limits;
+  if (in.has_vhds()) {
+    return context.error(Path(at, "vhds"),
+                         "needs a route configuration that comes over RDS; use rds");
+  }
   if (absl::Status s = decode_route_config(context, at, in, &limits, &out); !s.ok()) return s;
   for (int i = 0; i < in.virtual_hosts_size(); ++i) {
     const std::string bytes = in.virtual_hosts(i).SerializeAsString();
@@ -138,6 +159,18 @@ absl::StatusOr<router::RouteConfigValue> decode_inline_routes(const Context& con
     out.virtual_hosts.push_back(std::move(value));
   }
   return out;
+}
+
+// The name of the resource is "ROUTE CONFIGURATION/VIRTUAL HOST"; errors begin with it.
+absl::StatusOr<std::shared_ptr<const router::VirtualHostValue>> decode_virtual_host(
+    std::string_view bytes, std::string_view name, const DecodeOptions& options,
+    Warnings* warnings) {
+  const Context context(options, warnings, base::cat("virtual host \"", name, "\""));
+  auto value = read_virtual_host(context, Path(), bytes, RouteLimits(), digest128(bytes));
+  if (!value.ok()) return value.status();
+  auto out = std::make_shared<router::VirtualHostValue>(**value);
+  out->source = base::cat("vhds[\"", name, "\"]");
+  return std::shared_ptr<const router::VirtualHostValue>(std::move(out));
 }
 
 absl::StatusOr<router::RouteConfigValue> decode_routes(

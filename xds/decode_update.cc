@@ -32,7 +32,8 @@ absl::StatusOr<DecodedRoutes> decode_and_compile(const DecodeJob& job, size_t in
   if (!value.ok()) return value.status();
   auto table = router::RouteTable::compile(*value, *job.ids, previous, job.compile);
   if (!table.ok()) return table.status();
-  DecodedRoutes out{resource.name, *std::move(table), {}};
+  DecodedRoutes out{resource.name, *std::move(table), nullptr, {}};
+  if (value->vhds) out.value = std::make_shared<const router::RouteConfigValue>(*value);
   if (value->validate_clusters.value_or(false)) out.required_clusters = clusters_of(*value);
   return out;
 }
@@ -54,6 +55,8 @@ void keep(absl::StatusOr<Value> value, const Resource& resource, std::string Val
 DecodedUpdate decode_update(DecodeJob job) {
   DecodedUpdate out;
   out.removed = std::move(job.update.removed);
+  out.unchanged = std::move(job.update.unchanged);
+  out.answered = std::move(job.update.answered);
   for (size_t i = 0; i < job.update.changed.size(); ++i) {
     Resource& r = job.update.changed[i];
     Warnings* warnings = &out.warnings;
@@ -76,6 +79,19 @@ DecodedUpdate decode_update(DecodeJob job) {
           out.routes.push_back(*std::move(routes));
         } else {
           out.rejected.push_back({r.name, routes.status()});
+        }
+        break;
+      }
+      case Type::kScopedRoute:
+        keep(decode_scope(r.bytes, r.version, job.options, warnings), r, &router::ScopeValue::name,
+             &out.scopes, &out.rejected);
+        break;
+      case Type::kVirtualHost: {
+        auto host = decode_virtual_host(r.bytes, r.name, job.options, warnings);
+        if (host.ok()) {
+          out.virtual_hosts.push_back({r.name, *std::move(host)});
+        } else {
+          out.rejected.push_back({r.name, host.status()});
         }
         break;
       }

@@ -6,6 +6,7 @@
 
 #include "dataplane/values.h"
 #include "router/cluster_ids.h"
+#include "router/scope.h"
 #include "router/table.h"
 #include "upstream/values.h"
 #include "xds/decode.h"
@@ -21,8 +22,15 @@ namespace sluice::xds {
 struct DecodedRoutes {
   std::string name;
   std::shared_ptr<const router::RouteTable> table;
+  // Where virtual hosts come one by one (VHDS): what the table is made of again with them.
+  std::shared_ptr<const router::RouteConfigValue> value;
   // Clusters that must be there (validate_clusters); of the virtual hosts that changed.
   std::vector<std::string> required_clusters;
+};
+
+struct DecodedVirtualHost {
+  std::string name;  // the resource's: "ROUTE CONFIGURATION/VIRTUAL HOST"
+  std::shared_ptr<const router::VirtualHostValue> value;
 };
 
 struct DecodeJob {
@@ -41,8 +49,11 @@ struct DecodedUpdate {
   std::vector<upstream::EndpointsValue> endpoints;
   std::vector<dataplane::ListenerValue> listeners;
   std::vector<DecodedRoutes> routes;
+  std::vector<router::ScopeValue> scopes;
+  std::vector<DecodedVirtualHost> virtual_hosts;
 
   std::vector<std::string> removed;
+  std::vector<std::string> unchanged, answered;
   std::vector<Rejected> rejected;
   Warnings warnings;
 };

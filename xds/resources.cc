@@ -54,7 +54,7 @@ constexpr std::array<TypeTraits, kNumTypes + 1> kTraits = {{
      .short_name = "SDS",
      .what = "secret",
      .stats = "sluice.sds."},
-    {.short_name = "?", .what = "start"},
+    {.url = "", .short_name = "?", .what = "start", .stats = ""},
 }};
 
 }  // namespace

@@ -41,7 +41,8 @@ on_demand_configuration: chains are complete from the start
       {"envoy.config.core.v3.Pipe", "path mode"},
 
       {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-       "codec_type stat_prefix rds route_config http_filters common_http_protocol_options "
+       "codec_type stat_prefix rds route_config scoped_routes http_filters "
+       "common_http_protocol_options "
        "http_protocol_options http2_protocol_options server_name server_header_transformation "
        "max_request_headers_kb "
        "stream_idle_timeout request_timeout request_headers_timeout drain_timeout "
@@ -62,6 +63,23 @@ append_x_forwarded_port: x-forwarded-port is not sent to backends yet
 add_proxy_protocol_connection_state: there is no PROXY protocol yet
 )",
        "add_user_agent stream_error_on_invalid_http_message"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes",
+       "name scope_key_builder rds_config_source scoped_route_configurations_list scoped_rds"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder",
+       "fragments"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder."
+       "FragmentBuilder",
+       "header_value_extractor"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder."
+       "FragmentBuilder.HeaderValueExtractor",
+       "name element_separator index element"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder."
+       "FragmentBuilder.HeaderValueExtractor.KvElement",
+       "separator key"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRouteConfigurationsList",
+       "scoped_route_configurations"},
+      {"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRds",
+       "scoped_rds_config_source srds_resources_locator"},
       {"envoy.extensions.filters.network.http_connection_manager.v3.Rds",
        "config_source route_config_name"},
       {"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
@@ -112,6 +130,9 @@ upstream_log: upstream requests are not logged apart yet
 upstream_log_options: upstream requests are not logged apart yet
 suppress_grpc_request_failure_code_stats: gRPC status codes are not counted yet
 )"},
+      {"envoy.extensions.filters.http.on_demand.v3.OnDemand", "odcds"},
+      {"envoy.extensions.filters.http.on_demand.v3.OnDemandCds",
+       "source resources_locator timeout"},
       {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
        "mutations most_specific_header_mutations_wins"},
       {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute", "mutations"},

@@ -9,10 +9,15 @@ std::span<const TypeSupport> route_support() {
        "response_headers_to_remove "
        "request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins "
        "validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching "
-       "typed_per_filter_config",
+       "typed_per_filter_config vhds",
        R"(
 metadata: nothing here reads it
 )"},
+      {"envoy.config.route.v3.Vhds", "config_source"},
+      {"envoy.config.route.v3.ScopedRouteConfiguration",
+       "on_demand name route_configuration_name route_configuration key"},
+      {"envoy.config.route.v3.ScopedRouteConfiguration.Key", "fragments"},
+      {"envoy.config.route.v3.ScopedRouteConfiguration.Key.Fragment", "string_key"},
       {"envoy.config.route.v3.VirtualHost",
        "name domains routes require_tls request_headers_to_add request_headers_to_remove "
        "response_headers_to_add response_headers_to_remove retry_policy typed_per_filter_config",

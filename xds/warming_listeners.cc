@@ -14,63 +14,70 @@ using dataplane::ListenerValue;
 
 constexpr int64_t kBindRetryNs = 5 * base::kNsPerSec;
 
-// What it asks for. An empty name: nothing.
-ResourceKey rds_of(const ListenerValue& value) {
-  if (value.http.rds_name.empty()) return {};
-  return {value.http.rds_source, value.http.rds_name};
-}
-
-// The tables know route configurations by one name.
-std::string slot_of(const ResourceKey& rds) {
-  return rds.source == kAds ? rds.name : base::cat(rds.name, "@source", rds.source);
-}
-
 }  // namespace
 
 WarmingListeners::WarmingListeners(dataplane::TablesBuilder& builder, Executor& executor,
-                                   Deadlines& deadlines)
-    : builder_(builder), executor_(executor), deadlines_(deadlines) {}
+                                   Deadlines& deadlines, uint32_t num_workers)
+    : builder_(builder),
+      executor_(executor),
+      deadlines_(deadlines),
+      routes_(builder, deadlines, num_workers,
+              [this](const ResourceKey& rds, const WarmingRoutes::User& user) {
+                routes_changed(rds, user);
+              }),
+      scopes_(builder, deadlines, routes_, num_workers,
+              [this](const std::string& set) { scopes_changed(set); }) {}
 
 void WarmingListeners::set_subscriptions(Subscriptions* subscriptions) {
-  subscriptions_ = subscriptions;
-  if (subscriptions == nullptr) return;
-  subscriptions->begin_batch();
-  for (const auto& [rds, routes] : routes_) subscriptions->subscribe(Type::kRoute, rds);
-  subscriptions->end_batch();
+  routes_.set_subscriptions(subscriptions);
+  scopes_.set_subscriptions(subscriptions);
 }
 
-// ---- Interest in routes.
+// ---- What listeners need.
 
-WarmingListeners::Routes& WarmingListeners::follow(const ResourceKey& rds,
-                                                   const ListenerValue& user) {
-  const auto [it, fresh] = routes_.try_emplace(rds);
-  auto& users = it->second.listeners;
-  if (std::find(users.begin(), users.end(), user.name) == users.end()) users.push_back(user.name);
-  if (fresh) {
-    if (subscriptions_ != nullptr) subscriptions_->subscribe(Type::kRoute, rds);
-    deadlines_.set(Type::kRoute, rds, user.http.rds_initial_fetch_timeout.count());
+WarmingListeners::Needs WarmingListeners::needs_of(const ListenerValue& value) {
+  if (value.http.scoped_routes != nullptr) return {{}, value.http.scopes_name};
+  if (value.http.rds_name.empty()) return {};
+  return {{value.http.rds_source, value.http.rds_name}, {}};
+}
+
+absl::Status WarmingListeners::follow(const Needs& needs, const ListenerValue& user) {
+  if (!needs.rds.name.empty()) {
+    routes_.follow(needs.rds, {WarmingRoutes::UserKind::kListener, user.name},
+                   user.http.rds_initial_fetch_timeout.count());
   }
-  return it->second;
+  if (needs.scopes.empty()) return absl::OkStatus();
+  return scopes_.follow(needs.scopes, *user.http.scoped_routes, user.name);
 }
 
-void WarmingListeners::unfollow(const ResourceKey& rds, const std::string& user) {
-  const auto it = routes_.find(rds);
-  if (it == routes_.end()) return;
-  std::erase(it->second.listeners, user);
-  if (!it->second.listeners.empty()) return;
-  if (subscriptions_ != nullptr) subscriptions_->unsubscribe(Type::kRoute, rds);
-  routes_.erase(it);
+void WarmingListeners::unfollow(const Needs& needs, const std::string& user) {
+  if (!needs.rds.name.empty()) {
+    routes_.unfollow(needs.rds, {WarmingRoutes::UserKind::kListener, user});
+  }
+  if (!needs.scopes.empty()) scopes_.unfollow(needs.scopes, user);
+}
+
+bool WarmingListeners::ready(const Needs& needs) const {
+  if (!needs.scopes.empty()) return scopes_.ready(needs.scopes);
+  return needs.rds.name.empty() || routes_.ready(needs.rds);
 }
 
 // ---- Listeners.
 
 absl::Status WarmingListeners::put(ListenerValue value, bool is_static,
                                    std::vector<std::string>* warnings) {
+  if (value.http.scoped_routes != nullptr) {
+    value.http.scopes_name = scopes_.name_of(*value.http.scoped_routes);
+  }
   const auto [it, fresh] = listeners_.try_emplace(value.name);
   Listener& listener = it->second;
   if (fresh) listener.is_static = is_static;
-  const ResourceKey rds = rds_of(value);
-  if (rds.name.empty() || follow(rds, value).ready()) {
+  const Needs needs = needs_of(value);
+  if (absl::Status s = follow(needs, value); !s.ok()) {
+    if (fresh) listeners_.erase(it);
+    return base::config_error("listeners[\"", value.name, "\"]: ", base::message_of(s));
+  }
+  if (ready(needs)) {
     const std::string name = value.name;
     absl::Status status = activate(listener, value, warnings);
     if (status.ok()) {
@@ -85,12 +92,12 @@ absl::Status WarmingListeners::put(ListenerValue value, bool is_static,
       value.http.filters, base::cat("listeners[\"", value.name, "\"].http_filters"), warnings);
   if (!chain.ok()) {
     const bool in_use =
-        listener.active_rds == rds || (listener.next && rds_of(*listener.next) == rds);
-    if (!in_use) unfollow(rds, value.name);
+        listener.active_needs == needs || (listener.next && needs_of(*listener.next) == needs);
+    if (!in_use) unfollow(needs, value.name);
     if (!listener.active && !listener.next) listeners_.erase(it);
     return chain.status();
   }
-  if (listener.next && rds_of(*listener.next) != rds) drop_next(listener);
+  if (listener.next && needs_of(*listener.next) != needs) drop_next(listener);
   set_next(listener, std::move(value));
   return absl::OkStatus();
 }
@@ -111,26 +118,27 @@ void WarmingListeners::drop_next(Listener& listener) {
   if (!listener.next) return;
   set_waiting(listener, false);
   const ListenerValue next = *std::exchange(listener.next, std::nullopt);
-  const ResourceKey rds = rds_of(next);
-  if (!rds.name.empty() && rds != listener.active_rds) unfollow(rds, next.name);
+  const Needs needs = needs_of(next);
+  if (needs != listener.active_needs) unfollow(needs, next.name);
 }
 
 // Its routes are followed and ready. The listener first: a table that none reads is swept away.
 absl::Status WarmingListeners::activate(Listener& listener, const ListenerValue& value,
                                         std::vector<std::string>* warnings) {
-  const ResourceKey rds = rds_of(value);
+  const Needs needs = needs_of(value);
   ListenerValue in_tables = value;
-  in_tables.http.rds_name = slot_of(rds);
+  if (!needs.rds.name.empty()) in_tables.http.rds_name = WarmingRoutes::slot_of(needs.rds);
   absl::Status status = builder_.put_listener(in_tables, warnings);
   if (!status.ok()) {
-    const bool waits = listener.next && rds_of(*listener.next) == rds;
-    if (!rds.name.empty() && rds != listener.active_rds && !waits) unfollow(rds, value.name);
+    const bool waits = listener.next && needs_of(*listener.next) == needs;
+    if (needs != listener.active_needs && !waits) unfollow(needs, value.name);
     return status;
   }
-  if (!rds.name.empty()) put_table(rds, routes_.find(rds)->second);
-  const ResourceKey before = std::exchange(listener.active_rds, rds);
+  if (!needs.rds.name.empty()) routes_.put_table(needs.rds);
+  if (!needs.scopes.empty()) scopes_.activate(needs.scopes);
+  const Needs before = std::exchange(listener.active_needs, needs);
   listener.active = true;
-  if (!before.name.empty() && before != rds) unfollow(before, value.name);
+  if (before != needs) unfollow(before, value.name);
   return status;
 }
 
@@ -138,7 +146,7 @@ void WarmingListeners::remove(std::string_view name) {
   const auto it = listeners_.find(name);
   if (it == listeners_.end() || it->second.is_static) return;
   drop_next(it->second);
-  if (!it->second.active_rds.name.empty()) unfollow(it->second.active_rds, it->first);
+  unfollow(it->second.active_needs, it->first);
   builder_.remove_listener(name);
   listeners_.erase(it);
 }
@@ -150,43 +158,24 @@ bool WarmingListeners::is_static(std::string_view name) const {
 
 // ---- Routes.
 
-std::shared_ptr<const router::RouteTable> WarmingListeners::routes(const ResourceKey& rds) const {
-  const auto it = routes_.find(rds);
-  return it == routes_.end() ? nullptr : it->second.table;
-}
-
-void WarmingListeners::put_routes(const ResourceKey& rds,
-                                  std::shared_ptr<const router::RouteTable> table) {
-  const auto it = routes_.find(rds);
-  if (it == routes_.end()) return;  // nobody names them any more
-  it->second.table = std::move(table);
-  it->second.wait_ended = false;
-  deliver(it->first);
-}
-
-void WarmingListeners::end_wait(const ResourceKey& rds) {
-  const auto it = routes_.find(rds);
-  if (it == routes_.end() || it->second.ready()) return;
-  it->second.wait_ended = true;
-  deliver(it->first);
-}
-
-void WarmingListeners::deliver(const ResourceKey& rds) {
-  const Routes& routes = routes_.find(rds)->second;
-  const std::vector<std::string> users = routes.listeners;
-  bool serves = false;
-  for (const std::string& user : users) {
-    Listener& listener = listeners_.find(user)->second;
-    if (listener.next && rds_of(*listener.next) == rds) activate_next(listener);
-    serves = serves || listener.active_rds == rds;
+void WarmingListeners::routes_changed(const ResourceKey& rds, const WarmingRoutes::User& user) {
+  if (user.kind == WarmingRoutes::UserKind::kScopes) return scopes_.routes_changed(user.name, rds);
+  const auto it = listeners_.find(user.name);
+  if (it == listeners_.end()) return;
+  Listener& listener = it->second;
+  if (listener.next && needs_of(*listener.next).rds == rds && routes_.ready(rds)) {
+    activate_next(listener);
   }
-  if (serves) put_table(rds, routes);
+  if (listener.active && listener.active_needs.rds == rds) routes_.put_table(rds);
 }
 
-void WarmingListeners::put_table(const ResourceKey& rds, const Routes& routes) {
-  const std::string slot = slot_of(rds);
-  if (routes.table == nullptr || builder_.routes(slot) == routes.table) return;
-  builder_.put_routes(slot, routes.table);
+void WarmingListeners::scopes_changed(const std::string& set) {
+  if (!scopes_.ready(set)) return;
+  std::vector<Listener*> waiting;
+  for (auto& [name, listener] : listeners_) {
+    if (listener.next && needs_of(*listener.next).scopes == set) waiting.push_back(&listener);
+  }
+  for (Listener* listener : waiting) activate_next(*listener);
 }
 
 void WarmingListeners::activate_next(Listener& listener) {
@@ -216,8 +205,10 @@ void WarmingListeners::retry(std::string_view name) {
 void WarmingListeners::list_waits(std::vector<Wait>* out) const {
   for (const auto& [name, listener] : listeners_) {
     if (!listener.next) continue;
-    out->push_back({Type::kListener, name, Type::kRoute, listener.next->http.rds_name,
-                    listener.active, listener.since});
+    const auto& http = listener.next->http;
+    const bool scoped = http.scoped_routes != nullptr;
+    out->push_back({Type::kListener, name, scoped ? Type::kScopedRoute : Type::kRoute,
+                    scoped ? http.scopes_name : http.rds_name, listener.active, listener.since});
   }
 }
 

@@ -11,25 +11,27 @@
 #include "base/clock.h"
 #include "dataplane/tables_builder.h"
 #include "dataplane/values.h"
-#include "router/table.h"
 #include "xds/deadlines.h"
 #include "xds/resources.h"
 #include "xds/wait.h"
+#include "xds/warming_routes.h"
+#include "xds/warming_scopes.h"
 
 namespace sluice::xds {
 
-// WarmingListeners joins listeners with their routes and puts into the tables what may serve.
+// WarmingListeners joins listeners with their routes and scopes (warming_routes.h,
+// warming_scopes.h) and puts into the tables what may serve.
 //
 // A listener whose routes come over RDS is bound when they are there, or when the wait for them
 // ends (a rejection, or initial_fetch_timeout: it then answers 404); a changed one serves in its
-// old form until then. A route configuration is asked for once, however many listeners name it, and
-// stays known as long as any does (rules 92, 95). A port that cannot be had is an error of that
+// old form until then (rule 92). A port that cannot be had is an error of that
 // listener; where its routes came too late to say so to the control plane, it is logged and tried
 // again every few seconds.
 // Main only; builder, executor and deadlines outlive it.
 class WarmingListeners {
  public:
-  WarmingListeners(dataplane::TablesBuilder& builder, Executor& executor, Deadlines& deadlines);
+  WarmingListeners(dataplane::TablesBuilder& builder, Executor& executor, Deadlines& deadlines,
+                   uint32_t num_workers);
 
   void set_subscriptions(Subscriptions* subscriptions);
 
@@ -39,10 +41,9 @@ class WarmingListeners {
   void remove(std::string_view name);
   bool is_static(std::string_view name) const;
 
-  std::shared_ptr<const router::RouteTable> routes(const ResourceKey& rds) const;
-  void put_routes(const ResourceKey& rds, std::shared_ptr<const router::RouteTable> table);
-  // No routes of that name will come for now, or none that are good.
-  void end_wait(const ResourceKey& rds);
+  WarmingRoutes& routes() noexcept { return routes_; }
+  const WarmingRoutes& routes() const noexcept { return routes_; }
+  WarmingScopes& scopes() noexcept { return scopes_; }
   // The deadline of a listener that could not have its port.
   void retry(std::string_view name);
 
@@ -53,38 +54,40 @@ class WarmingListeners {
   void list_waits(std::vector<Wait>* out) const;
 
  private:
+  // What a listener's requests are routed by. Both empty: its own inline routes.
+  struct Needs {
+    ResourceKey rds;
+    std::string scopes;
+    bool operator==(const Needs&) const = default;
+  };
   struct Listener {
-    ResourceKey active_rds;  // of the form that serves; no name: inline, or none serves
+    Needs active_needs;  // of the form that serves
     bool active = false;
     bool is_static = false;
     bool waiting = false;                          // `next` waits for routes
     std::optional<dataplane::ListenerValue> next;  // waits for routes, or for its port
     base::MonoNs since = 0;
   };
-  struct Routes {
-    std::shared_ptr<const router::RouteTable> table;  // null: have not come
-    std::vector<std::string> listeners;               // who names them
-    bool wait_ended = false;
-    bool ready() const { return table != nullptr || wait_ended; }
-  };
 
-  Routes& follow(const ResourceKey& rds, const dataplane::ListenerValue& user);
-  void unfollow(const ResourceKey& rds, const std::string& user);
+  static Needs needs_of(const dataplane::ListenerValue& value);
+  absl::Status follow(const Needs& needs, const dataplane::ListenerValue& user);
+  void unfollow(const Needs& needs, const std::string& user);
+  bool ready(const Needs& needs) const;
   void drop_next(Listener& listener);
   void set_waiting(Listener& listener, bool waiting);
   void set_next(Listener& listener, dataplane::ListenerValue value);
   absl::Status activate(Listener& listener, const dataplane::ListenerValue& value,
                         std::vector<std::string>* warnings);
-  void deliver(const ResourceKey& rds);
-  void put_table(const ResourceKey& rds, const Routes& routes);
+  void routes_changed(const ResourceKey& rds, const WarmingRoutes::User& user);
+  void scopes_changed(const std::string& set);
   void activate_next(Listener& listener);
 
   dataplane::TablesBuilder& builder_;
   Executor& executor_;
   Deadlines& deadlines_;
-  Subscriptions* subscriptions_ = nullptr;
   std::map<std::string, Listener, std::less<>> listeners_;
-  std::map<ResourceKey, Routes> routes_;
+  WarmingRoutes routes_;
+  WarmingScopes scopes_;
   size_t num_waiting_ = 0;
   Rejected failure_;
 };

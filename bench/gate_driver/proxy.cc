@@ -157,6 +157,7 @@ LoneWorker::LoneWorker(const Scenario& scenario, uint16_t origin_port, base::Clo
       .stats = stats_,
       .drop = {[](void*, std::shared_ptr<const void>&&) noexcept {}, nullptr},
       .reclaim = {[](void*) noexcept {}, nullptr},
+      .ask = {},
       .flusher = &flusher_};
   worker_ = std::make_unique<dataplane::Worker>(
       dataplane::Worker::Options{.index = 0, .num_workers = 1, .clock = clock}, shared);

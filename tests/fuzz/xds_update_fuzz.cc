@@ -85,6 +85,30 @@ const std::vector<std::string>& seeds(Type type) {
         "{host_redirect: "
         "y}}]}]}");
     add(Type::kRoute, "{name: a, validate_clusters: true, virtual_hosts: []}");
+    add(Type::kRoute, "{name: a, vhds: {config_source: {ads: {}}}, virtual_hosts: []}");
+    add(Type::kScopedRoute,
+        "{name: a, route_configuration_name: a, key: {fragments: [{string_key: "
+        "k}]}}");
+    add(Type::kScopedRoute,
+        "{name: a, route_configuration_name: b, on_demand: true, key: "
+        "{fragments: [{string_key: l}]}}");
+    add(Type::kScopedRoute,
+        "{name: a, route_configuration: {name: i}, key: {fragments: "
+        "[{string_key: m}]}}");
+    add(Type::kVirtualHost,
+        "{name: a, domains: [a.test], routes: [{match: {prefix: /}, route: "
+        "{cluster: a}}]}");
+    add(Type::kVirtualHost, "{name: b, domains: [b.test], routes: []}");
+    for (const Type t :
+         {Type::kExtensionConfig, Type::kRuntime, Type::kLbEndpoint, Type::kSecret}) {
+      (*all)[static_cast<size_t>(t)].push_back(resource(t, "a", "x").value());
+    }
+    add(Type::kListener,
+        listener_yaml(
+            "scoped_routes: {name: s, scope_key_builder: {fragments: [{header_value_extractor: "
+            "{name: "
+            "x, index: 0}}]}, rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: "
+            "{ads: {}}}}"));
     add(Type::kListener, listener_yaml("rds: {route_config_name: a, config_source: {ads: {}}}"));
     add(Type::kListener,
         listener_yaml("route_config: {name: i, virtual_hosts: [{name: v, domains: [\"*\"], routes: "
@@ -94,14 +118,12 @@ const std::vector<std::string>& seeds(Type type) {
   return (*kSeeds)[static_cast<size_t>(type)];
 }
 
-// The name is the first field of all four types.
+// The name is the first field of all types but LbEndpoint.
 std::string named(Type type, std::string_view name, std::string bytes) {
   const std::string head = resource(type, name).value();
-  if (type == Type::kListener || type == Type::kCluster || type == Type::kRoute ||
-      type == Type::kEndpoint) {
-    return head + bytes.substr(3);  // "\n\1a"
-  }
-  return bytes;
+  if (type == Type::kLbEndpoint || type == Type::kVirtualHost) return bytes;
+  if (type > Type::kVirtualHost) return head;
+  return head + bytes.substr(3);  // "\n\1a"
 }
 
 google::protobuf::Any some_resource(Script& script, Type type, std::string_view name) {
@@ -267,7 +289,10 @@ std::string incremental_response(Script& script, Type type, const std::string& n
     const std::string_view name = kNames[script.below(kNames.size())];
     const google::protobuf::Any any = some_resource(script, type, name);
     const size_t form = script.below(8);
-    resources.push_back(delta_resource(name, std::to_string(script.below(3)),
+    const std::string full = type == Type::kVirtualHost && !name.empty()
+                                 ? base::cat(kNames[script.below(2)], "/", name)
+                                 : std::string(name);
+    resources.push_back(delta_resource(full, std::to_string(script.below(3)),
                                        form == 0 ? nullptr : &any,
                                        form < 2 ? script.byte() * 20 : 0));
     if (form == 2) resources.back().add_aliases(std::string(kNames[script.below(4)]));
@@ -309,6 +334,12 @@ void run(Script& script) {
       main.advance(script.byte() * 100 * base::kNsPerMs);
     } else if (action == 2) {
       client.subscribe(type, kNames[script.below(3)]);
+    } else if (action == 4) {
+      using Lack = dataplane::OnDemand::Lack;
+      const auto lack = static_cast<Lack>(script.below(3));
+      const std::string name(kNames[script.below(4)]);
+      assembler.ask({0, nonce, lack, name, std::string(kNames[script.below(4)]), 0, xds::kAds,
+                     base::kNsPerSec});
     } else if (action == 3 && control_plane.is_open()) {
       std::string bytes = sotw_response(script, type, std::to_string(nonce));
       bytes.resize(script.byte() % (bytes.size() + 1));

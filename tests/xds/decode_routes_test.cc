@@ -176,6 +176,15 @@ TEST(DecodeRoutes, TakesHostAndConfigurationLevels) {
   EXPECT_NE(got->virtual_hosts[0]->digest, got->virtual_hosts[1]->digest);
 }
 
+TEST(DecodeRoutes, TakesVhds) {
+  const auto routes =
+      routes_of("{name: r, vhds: {config_source: {ads: {}, initial_fetch_timeout: 2s}}}");
+  ASSERT_TRUE(routes.ok()) << routes.status();
+  ASSERT_TRUE(routes->vhds);
+  EXPECT_EQ(routes->vhds->initial_fetch_timeout_ns, 2'000'000'000);
+  EXPECT_FALSE(routes_of("{name: r}")->vhds);
+}
+
 TEST(DecodeRoutes, RefusesWithPathAndRemedy) {
   const struct {
     std::string_view route;
@@ -221,9 +230,6 @@ TEST(DecodeRoutes, RefusesWithPathAndRemedy) {
     EXPECT_EQ(route_refused(row.route),
               base::cat("route configuration \"r\": virtual_hosts[0].routes[0].", row.message));
   }
-  EXPECT_EQ(
-      message_of(routes_of("{name: r, vhds: {config_source: {ads: {}}}}")),
-      "route configuration \"r\": vhds: not supported yet, and not safe to ignore; remove it");
   EXPECT_EQ(message_of(routes_of("{name: r, internal_only_headers: a}")),
             "route configuration \"r\": internal_only_headers: not supported yet, and not safe to "
             "ignore; remove it");
