@@ -204,14 +204,15 @@ void show_cost(Site& site, const Request& request, const Reply& reply) {
 
 void show_tables(Site& site, const Request& request, const Reply& reply) {
   const bool as_json = request.value("format") == "json";
-  with_census(site.server, [&server = site.server, as_json, reply](std::vector<Census> workers) {
-    reply({.type = as_json ? kJsonType : kTextType,
-           .text = as_json ? tables_json(server, workers) : tables_text(server, workers)});
-  });
+  with_census(
+      site.server, [&server = site.server, as_json, reply](const std::vector<Census>& workers) {
+        reply({.type = as_json ? kJsonType : kTextType,
+               .text = as_json ? tables_json(server, workers) : tables_text(server, workers)});
+      });
 }
 
 void show_memory(Site& site, const Request&, const Reply& reply) {
-  with_census(site.server, [reply](std::vector<Census> workers) {
+  with_census(site.server, [reply](const std::vector<Census>& workers) {
     reply({.type = kJsonType, .text = memory_json(workers)});
   });
 }

@@ -246,11 +246,25 @@ void normalise_authority(http::RequestHead* head, const HttpValue& http, uint16_
   head->authority = {out, host.size() + port.size()};
 }
 
+namespace {
+
+// The timeout that this worker wrote last, as text: mostly it is the next one's, too.
+struct WrittenTimeout {
+  int64_t ns = 0;
+  std::string_view text;  // the end of `room`
+  char room[20] = {};
+};
+constinit thread_local WrittenTimeout written;
+
+}  // namespace
+
 void add_expected_timeout(http::RequestHead* head, int64_t timeout_ns) noexcept {
   if (timeout_ns <= 0) return;
-  char text[20];
-  head->fields.move_clean(HeaderId::kXEnvoyExpectedRqTimeoutMs,
-                          decimal(static_cast<uint64_t>(timeout_ns / 1'000'000), text));
+  if (timeout_ns != written.ns) {
+    written.text = decimal(static_cast<uint64_t>(timeout_ns / 1'000'000), written.room);
+    written.ns = timeout_ns;
+  }
+  head->fields.move_clean(HeaderId::kXEnvoyExpectedRqTimeoutMs, written.text);
 }
 
 bool add_service_time(http::ResponseHead* head, int64_t upstream_ms) noexcept {

@@ -131,7 +131,7 @@ constexpr size_t state_room() {
 // What both kinds of chain offer; Self has kStateBytes or a run-time size, make_states(),
 // pass<Hook>() and done().
 template <typename Self>
-struct ChainPhases {
+struct ChainPhases {  // NOLINT(bugprone-crtp-constructor-accessibility): static functions only
   // Prepares `run` for one exchange. False: no memory for the states.
   static bool begin(ChainRun& run, const ChainConfigs& configs, base::Arena& arena) noexcept {
     run = ChainRun{};

@@ -443,6 +443,7 @@ Value FormatRenderer::grpc_status(uint32_t style) const noexcept {
     code = grpc_of_http(facts_.response_code);
   } else {
     const char* end = v.text.data() + v.text.size();
+    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
     const auto parsed = std::from_chars(v.text.data(), end, code);
     if (parsed.ec != std::errc() || parsed.ptr != end) return Value::of("InvalidCode");
   }
