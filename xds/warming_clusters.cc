@@ -225,17 +225,22 @@ void WarmingClusters::put_resolved(const std::string& name, const DnsDiscovery::
   changed_();
 }
 
-void WarmingClusters::deliver(const ResourceKey& eds) {
-  const Endpoints& endpoints = endpoints_.find(eds)->second;
-  const std::vector<std::string> users = endpoints.clusters;
+void WarmingClusters::deliver(const ResourceKey& of) {
+  const ResourceKey eds = of;  // what is called below may drop either
+  const auto followed = endpoints_.find(eds);
+  if (followed == endpoints_.end()) return;
+  const std::vector<std::string> users = followed->second.clusters;
   for (const std::string& user : users) {
-    Cluster& cluster = clusters_.find(user)->second;
+    const auto at = clusters_.find(user);
+    const auto endpoints = endpoints_.find(eds);
+    if (at == clusters_.end() || endpoints == endpoints_.end()) continue;
+    Cluster& cluster = at->second;
     if (cluster.next && eds_of(*cluster.next) == eds) {
-      if (!endpoints.ready()) continue;
+      if (!endpoints->second.ready()) continue;
       const absl::Status status = activate(cluster, *cluster.next);
       if (!status.ok()) log::error("config", base::message_of(status));
     } else if (cluster.active && cluster.follows.eds == eds) {
-      give(user, cluster, endpoints);
+      give(user, cluster, endpoints->second);
     }
   }
 }
