@@ -86,6 +86,7 @@ std::string_view group_word(const base::StatGroup& group) {
   if (&group == &base::TcpCells::kGroup) return "tcp";
   if (&group == &base::ListenerCells::kGroup) return "listener";
   if (&group == &base::ListenerHttpCells::kGroup) return "listener_http";
+  if (&group == &base::ListenerWorkerCells::kGroup) return "listener_worker";
   return "";
 }
 
@@ -104,6 +105,12 @@ void append_scope_labels(const base::StatScope& scope, std::string* out) {
   }
   if (word == "tcp") append_label(out, "envoy_tcp_prefix", between(prefix, "tcp."));
   if (word == "listener") append_label(out, "envoy_listener_address", between(prefix, "listener."));
+  if (word == "listener_worker") {
+    constexpr std::string_view kWorker = ".worker_";
+    const size_t at = prefix.rfind(kWorker);
+    append_label(out, "envoy_listener_address", between(prefix.substr(0, at), "listener."));
+    append_label(out, "envoy_worker_id", between(prefix.substr(at), kWorker));
+  }
   if (word != "listener_http") return;
   constexpr std::string_view kHttp = ".http.";
   const size_t at = prefix.rfind(kHttp);

@@ -205,6 +205,11 @@ namespace sluice::base {
   C(downstream_pre_cx_timeout, "downstream_pre_cx_timeout")            \
   C(no_filter_chain_match, "no_filter_chain_match")
 
+// Prefix "listener.<address>.worker_<n>.": where a listener's connections are.
+#define SLUICE_LISTENER_WORKER_STATS(C, G, H, ...)                      \
+  G(downstream_cx_active, "downstream_cx_active")                      \
+  C(downstream_cx_total, "downstream_cx_total")
+
 // Prefix "listener.<address>.http.<stat_prefix>.".
 #define SLUICE_LISTENER_HTTP_STATS(C, G, H, ...)                            \
   C(downstream_rq_1xx, "downstream_rq_1xx")                            \
@@ -235,6 +240,7 @@ namespace sluice::base {
 // Prefix "sluice.worker.": what a worker does besides requests.
 #define SLUICE_TURN_STATS(C, G, H, ...)                                     \
   C(accept_failed, "accept_failed")                                    \
+  C(connections_handed_over, "connections_handed_over")                \
   C(exchanges_handed_over, "exchanges_handed_over")                    \
   C(header_edits_refused, "header_edits_refused")                      \
   C(internal_errors, "internal_errors")                                \
@@ -278,6 +284,7 @@ SLUICE_STAT_GROUP(HttpCells, SLUICE_HTTP_STATS);
 SLUICE_STAT_GROUP(TcpCells, SLUICE_TCP_STATS);
 SLUICE_STAT_GROUP(ListenerCells, SLUICE_LISTENER_STATS);
 SLUICE_STAT_GROUP(ListenerHttpCells, SLUICE_LISTENER_HTTP_STATS);
+SLUICE_STAT_GROUP(ListenerWorkerCells, SLUICE_LISTENER_WORKER_STATS);
 SLUICE_STAT_GROUP(FilesystemCells, SLUICE_FILESYSTEM_STATS);
 SLUICE_STAT_GROUP(ResolverCells, SLUICE_RESOLVER_STATS);
 SLUICE_STAT_GROUP(TurnCells, SLUICE_TURN_STATS);

@@ -148,6 +148,7 @@ void H1Session::become_http2() noexcept {
   phase_ = Phase::kClosed;
   timer_.cancel();
   again_.unlink();
+  count_bytes();
   worker_.become_http2(*this, stream_.release_fd(), std::move(block_), at_);
 }
 

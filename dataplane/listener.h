@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "base/stats.h"
 #include "dataplane/access_log.h"
+#include "dataplane/balance.h"
 #include "dataplane/values.h"
 #include "filters/catalogue.h"
 #include "http/h1_parser.h"
@@ -99,7 +100,12 @@ struct TcpConfig {
 // listener that keep the address, so that no connection is refused. Each worker moves its own out
 // when it first adopts tables with the set; nobody else touches that element.
 struct SocketSet {
+  explicit SocketSet(std::vector<net::ListenSocket> listening)
+      : address(listening[0].local()),
+        balance(static_cast<uint32_t>(listening.size())),
+        per_worker(std::move(listening)) {}
   base::Address address;  // with the port that was bound
+  Balance balance;
   std::vector<net::ListenSocket> per_worker;
 };
 
@@ -109,7 +115,9 @@ struct ListenerEntry {
   // One of the two: what a connection gets.
   std::shared_ptr<const HttpConfig> http;
   std::shared_ptr<const TcpConfig> tcp;
-  std::shared_ptr<base::StatScope> stats;  // "listener.<address>."
+  std::shared_ptr<base::StatScope> stats;                      // "listener.<address>."
+  std::vector<std::shared_ptr<base::StatScope>> worker_stats;  // "listener.<address>.worker_<n>."
+  bool exact_balance = false;
   uint32_t buffer_limit_bytes = 1024 * 1024;
 };
 

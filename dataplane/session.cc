@@ -18,7 +18,7 @@ Session::~Session() = default;
 bool Session::attach(int fd) noexcept {
   if (!stream_.attach(worker_.loop(), fd)) return false;
   stream_.set_marks(listener_.buffer_limit_bytes / 4, listener_.buffer_limit_bytes);
-  accepted_at_ = worker_.loop().now();
+  if (accepted_at_ == 0) accepted_at_ = worker_.loop().now();
   accepted_ticks_ = base::ticks_now();
   const base::Address& bound = listener_.sockets->address;
   const bool any_v6 = bound.is_ip() && bound.ip() == base::IpAddress{.bytes = {}, .v4 = false};

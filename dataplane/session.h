@@ -44,6 +44,12 @@ class Session : public net::Deferred, public net::Link {
   base::Ticks accepted_ticks() const noexcept { return accepted_ticks_; }
   base::MonoNs accepted_at() const noexcept { return accepted_at_; }
   uint64_t length_ns() const noexcept;  // since it was accepted
+  // It was accepted earlier, by another session or worker: what counts from accept counts from
+  // then.
+  void set_accepted_at(base::MonoNs at) noexcept { accepted_at_ = at; }
+  // It counts in its listener's Balance.
+  bool counted() const noexcept { return counted_; }
+  void set_counted(bool counted) noexcept { counted_ = counted; }
 
  protected:
   Session(Kind kind, void (*end)(net::Deferred*) noexcept, Worker& worker, WorkerListener& listener,
@@ -58,6 +64,7 @@ class Session : public net::Deferred, public net::Link {
   WorkerListener& listener_;
   const Kind kind_;
   bool draining_ = false;
+  bool counted_ = false;
   uint8_t peer_ip_size_ = 0;
   uint64_t id_;
   base::MonoNs accepted_at_ = 0;

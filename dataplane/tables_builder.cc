@@ -310,6 +310,11 @@ absl::Status TablesBuilder::put_listener(const ListenerValue& value,
   const std::string& label = value.stat_name.empty() ? bound.to_string() : value.stat_name;
   const std::string stat = stat_text(label);
   entry->stats = stats_.scope<base::ListenerCells>(cat("listener.", stat, "."));
+  for (uint32_t i = 0; i < options_.num_workers; ++i) {
+    entry->worker_stats.push_back(
+        stats_.scope<base::ListenerWorkerCells>(cat("listener.", stat, ".worker_", i, ".")));
+  }
+  entry->exact_balance = value.exact_balance;
   listeners_[value.name].entry = std::move(entry);
   changed_ = listeners_changed_ = true;
   return absl::OkStatus();
@@ -422,9 +427,7 @@ absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> TablesBuilder::bind(
     auto listening =
         net::listen_for_workers(address, static_cast<int>(options_.num_workers), options);
     if (!listening.ok()) return listening.status();
-    auto set = std::make_shared<SocketSet>();
-    set->address = (*listening)[0].local();
-    set->per_worker = *std::move(listening);
+    auto set = std::make_shared<SocketSet>(*std::move(listening));
     sockets_[key] = set;
     sets.push_back(std::move(set));
   }

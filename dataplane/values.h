@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -111,6 +112,8 @@ struct HttpValue {
 
   // upgrade_configs that are enabled, lower case ("websocket", "connect").
   std::vector<std::string> upgrades;
+  // `protocol` in any case.
+  bool allows_upgrade(std::string_view protocol) const noexcept;
 };
 
 // A TCP relay: Envoy's tcp_proxy. Defaults are Envoy's.
@@ -138,6 +141,8 @@ struct ListenerValue {
   uint32_t tcp_backlog = 128;
   uint32_t unix_mode = 0;
   uint32_t buffer_limit_bytes = 1024 * 1024;  // per_connection_buffer_limit_bytes
+  // Every new connection goes to the worker that has the fewest; else those of HTTP/2 alone.
+  bool exact_balance = false;
   // One default chain with one filter; filter-chain matching is TLS' issue. The filter is the HTTP
   // connection manager, or where `tcp` is set the TCP relay, and `http` is not read.
   HttpValue http;

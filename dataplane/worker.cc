@@ -1,11 +1,8 @@
 #include "dataplane/worker.h"
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <ctime>
 #include <new>
-
-#include "dataplane/tcp_session.h"
 
 namespace sluice::dataplane {
 
@@ -32,6 +29,12 @@ WorkerListener::WorkerListener(Worker& w, const std::shared_ptr<SocketSet>& set)
   };
   acceptor = std::make_unique<net::Acceptor>(w.loop_, std::move(set->per_worker[w.options_.index]),
                                              on_accept, this);
+  sockets->balance.open(w.options_.index, &w);
+}
+
+void WorkerListener::stop_accepting() noexcept {
+  sockets->balance.close(worker.options_.index);
+  acceptor.reset();
 }
 
 Worker::Worker(const Options& options, const Shared& shared)
@@ -49,8 +52,13 @@ Worker::Worker(const Options& options, const Shared& shared)
   loop_.at_turn_begin(turn_begin_);
 }
 
-// By then everything that this worker had open has been closed by close_all().
+// By then everything that this worker had open has been closed by close_all(). What others handed
+// over since is closed here, while there is something to count it in.
 Worker::~Worker() {
+  for (base::PostChain rest = loop_.mailbox().close(); !rest.empty();) {
+    base::Post* post = rest.take();
+    post->run(post);
+  }
   for (void* memory : spare_exchanges_) ::operator delete(memory);
 }
 
@@ -130,7 +138,7 @@ void Worker::adopt_listeners() noexcept {
   }
   std::erase_if(listeners_, [this](std::unique_ptr<WorkerListener>& listener) {
     if (listener->seen) return false;
-    drain_listener(std::move(listener));
+    drain_listener(std::move(listener), shared_.drain_ns);
     return true;
   });
 }
@@ -143,12 +151,15 @@ void Worker::open_listener(const ListenerEntry& entry, const std::shared_ptr<Soc
   if (listener == nullptr) {
     listeners_.push_back(std::make_unique<WorkerListener>(*this, sockets));
     listener = listeners_.back().get();
-    if (draining_) listener->acceptor.reset();
+    if (draining_) listener->stop_accepting();
   }
   listener->seen = true;
   listener->buffer_limit_bytes = entry.buffer_limit_bytes;
+  listener->exact_balance = entry.exact_balance;
   if (listener->config.get() == entry.http.get() && listener->tcp.get() == entry.tcp.get()) return;
   listener->cells = base::WorkerCells<base::ListenerCells>(entry.stats);
+  listener->own_cells =
+      base::WorkerCells<base::ListenerWorkerCells>(entry.worker_stats[options_.index]);
   listener->config.reset();
   listener->tcp.reset();
   // Sessions that are open go on counting into the cells that they began with.
@@ -161,9 +172,9 @@ void Worker::open_listener(const ListenerEntry& entry, const std::shared_ptr<Soc
   listener->http_cells = std::make_shared<base::WorkerCells<base::HttpCells>>(entry.http->stats);
 }
 
-void Worker::drain_listener(std::unique_ptr<WorkerListener> listener) noexcept {
-  listener->acceptor.reset();
-  listener->draining_until = loop_.now() + shared_.drain_ns;
+void Worker::drain_listener(std::unique_ptr<WorkerListener> listener, int64_t within_ns) noexcept {
+  listener->stop_accepting();
+  listener->draining_until = loop_.now() + within_ns;
   for (net::Link* l = nullptr; (l = listener->sessions.next(l)) != nullptr;) {
     static_cast<Session*>(l)->drain();
   }
@@ -177,74 +188,7 @@ void Worker::drop_empty_listeners() noexcept {
                 [](const auto& listener) { return listener->num_sessions == 0; });
 }
 
-// ---- Connections.
-
-void Worker::on_accept(WorkerListener& listener, int fd, const sockaddr_storage& peer,
-                       socklen_t length) noexcept {
-  listener.cells->downstream_cx_total.add();
-  if (listener.tcp) return accept_tcp(listener, fd, base::Address::from_sockaddr(peer, length));
-  if (!listener.config) {  // cannot be: a listener is opened with its configuration
-    ::close(fd);
-    return;
-  }
-  HttpSession* session = open_session(listener, fd, base::Address::from_sockaddr(peer, length));
-  if (session == nullptr) return;
-  session_opened(*session);
-  base::HttpCells& cells = session->cells();
-  cells.downstream_cx_total.add();
-  cells.downstream_cx_active.add();
-  if (draining_) session->drain();
-}
-
-// Null: the descriptor could not be attached, and is closed.
-HttpSession* Worker::open_session(WorkerListener& listener, int fd, const base::Address& peer) {
-  if (listener.config->value.codec == HttpValue::Codec::kHttp2) {
-    auto session = std::make_unique<H2Session>(*this, listener, peer, next_id());
-    return session->start(fd, {}, 0) ? session.release() : nullptr;
-  }
-  auto session = std::make_unique<H1Session>(*this, listener, peer, next_id());
-  return session->start(fd) ? session.release() : nullptr;
-}
-
-void Worker::become_http2(H1Session& old, int fd, base::BlockRef block, uint32_t at) noexcept {
-  auto* session = new H2Session(*this, old.listener(), old.peer(), old.id());
-  old.listener().sessions.push_back(*session);
-  old.unlink();
-  loop_.defer_destroy(&old);
-  if (!session->start(fd, std::move(block), at)) return session->leave();
-  if (draining_) session->drain();
-}
-
-void Worker::accept_tcp(WorkerListener& listener, int fd, const base::Address& peer) noexcept {
-  auto* session = new TcpSession(*this, listener, peer, next_id());
-  if (!session->start(fd)) {
-    delete session;
-    return;
-  }
-  session_opened(*session);
-  session->connect();
-}
-
-void Worker::session_opened(Session& session) noexcept {
-  WorkerListener& listener = session.listener();
-  listener.sessions.push_back(session);
-  ++listener.num_sessions;
-  ++num_sessions_;
-  listener.cells->downstream_cx_active.add();
-}
-
-void Worker::session_closed(Session& session) noexcept {
-  WorkerListener& listener = session.listener();
-  session.unlink();
-  --listener.num_sessions;
-  --num_sessions_;
-  listener.cells->downstream_cx_active.sub();
-  listener.cells->downstream_cx_destroy.add();
-  listener.cells->downstream_cx_length_ms.add(session.length_ns());
-  if (listener.num_sessions == 0 && !listener.acceptor && !second_.armed()) {
-    loop_.arm_in(second_, base::kNsPerMs);
-  }
-}
+// ---- Exchanges.
 
 Exchange* Worker::take_exchange() {
   void* memory;
@@ -331,17 +275,17 @@ void Worker::note_log_line() noexcept {
 
 void Worker::drain(int64_t within_ns) noexcept {
   draining_ = true;
-  for (auto& listener : listeners_) {
-    listener->draining_until = loop_.now() + within_ns;
-    drain_listener(std::move(listener));
+  for (auto& listener : draining_listeners_) {
+    listener->draining_until = std::min(listener->draining_until, loop_.now() + within_ns);
   }
+  for (auto& listener : listeners_) drain_listener(std::move(listener), within_ns);
   listeners_.clear();
 }
 
 void Worker::close_all() noexcept {
   for (auto* list : {&listeners_, &draining_listeners_}) {
     for (auto& listener : *list) {
-      listener->acceptor.reset();
+      listener->stop_accepting();
       while (net::Link* l = listener->sessions.next(nullptr)) {
         static_cast<Session*>(l)->close(base::Reason::kDraining);
       }

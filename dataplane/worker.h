@@ -27,6 +27,9 @@ namespace sluice::dataplane {
 // connections get. Worker-local.
 struct WorkerListener {
   WorkerListener(Worker& w, const std::shared_ptr<SocketSet>& set);
+  // No connection comes any more.
+  void stop_accepting() noexcept;
+  bool accepts() const noexcept { return acceptor != nullptr; }
   Worker& worker;
   std::shared_ptr<SocketSet> sockets;
   std::unique_ptr<net::Acceptor> acceptor;  // null: draining
@@ -34,11 +37,13 @@ struct WorkerListener {
   base::Lease<HttpConfig> config;
   base::Lease<TcpConfig> tcp;
   base::WorkerCells<base::ListenerCells> cells;
+  base::WorkerCells<base::ListenerWorkerCells> own_cells;
   std::shared_ptr<base::WorkerCells<base::HttpCells>> http_cells;
   std::shared_ptr<base::WorkerCells<base::TcpCells>> tcp_cells;
   net::List sessions;
   uint32_t num_sessions = 0;
   uint32_t buffer_limit_bytes = 1024 * 1024;
+  bool exact_balance = false;
   base::MonoNs draining_until = 0;
   bool seen = false;  // while adopting
 };
@@ -82,7 +87,8 @@ class Worker {
   net::Loop& loop() noexcept { return loop_; }
   uint32_t index() const noexcept { return options_.index; }
 
-  // Stop accepting, tell sessions to finish. done() when the last one is gone.
+  // Stop accepting, tell sessions to finish, and close what is left after `within_ns`. drained()
+  // when the last one is gone.
   void drain(int64_t within_ns) noexcept;
   bool drained() const noexcept { return num_sessions_ == 0; }
   // Closes everything; run() ends with it. For a worker that was never run, call it on main.
@@ -127,7 +133,8 @@ class Worker {
   void on_demand_answered(uint64_t id, OnDemand::Answer answer) noexcept;
   UpstreamCluster& cluster(const upstream::ClusterEntry& entry);
   void session_closed(Session& session) noexcept;
-  // `old` turned out to speak HTTP/2: what it received goes on as another session.
+  // `old` turned out to speak HTTP/2: what it received goes on as another session, here or at the
+  // worker that has fewer of those.
   void become_http2(H1Session& old, int fd, base::BlockRef block, uint32_t at) noexcept;
   bool draining() const noexcept { return draining_; }
   // A log line waits: the timer that hands it on must run.
@@ -163,15 +170,28 @@ class Worker {
   void retire_cluster(uint32_t slot) noexcept;
   void drop_unused_clusters() noexcept;
   void open_listener(const ListenerEntry& entry, const std::shared_ptr<SocketSet>& sockets);
-  void drain_listener(std::unique_ptr<WorkerListener> listener) noexcept;
+  void drain_listener(std::unique_ptr<WorkerListener> listener, int64_t within_ns) noexcept;
   void drop_empty_listeners() noexcept;
   void on_second() noexcept;
   void hand_over_old_exchanges() noexcept;
   void on_accept(WorkerListener& listener, int fd, const sockaddr_storage& peer,
                  socklen_t length) noexcept;
-  HttpSession* open_session(WorkerListener& listener, int fd, const base::Address& peer);
-  void accept_tcp(WorkerListener& listener, int fd, const base::Address& peer) noexcept;
-  void session_opened(Session& session) noexcept;
+  void open_session(WorkerListener& listener, int fd, const base::Address& peer,
+                    bool counted) noexcept;
+  bool start_session(WorkerListener& listener, int fd, const base::Address& peer,
+                     bool counted) noexcept;
+  bool start_tcp(WorkerListener& listener, int fd, const base::Address& peer,
+                 bool counted) noexcept;
+  void session_opened(Session& session, bool counted) noexcept;
+  void session_left(Session& session) noexcept;
+  // Connections that another worker accepted, or is to have.
+  Worker& choose(WorkerListener& listener) noexcept;
+  bool hand_over(Worker& to, std::unique_ptr<HandOver> connection) noexcept;
+  bool hand_over_http2(H1Session& old, Worker& to, int fd, std::string_view received) noexcept;
+  static void on_hand_over(base::Post* post) noexcept;
+  void take_over(HandOver& connection) noexcept;
+  bool take_over_http2(WorkerListener& listener, HandOver& connection) noexcept;
+  WorkerListener* listener_of(const SocketSet& sockets) noexcept;
   static void on_drained_version(void* self) noexcept;
 
   Options options_;

@@ -37,6 +37,7 @@ void decode_socket(const listener::Listener& in, ListenerValue* out) {
   if (in.has_per_connection_buffer_limit_bytes()) {
     out->buffer_limit_bytes = in.per_connection_buffer_limit_bytes().value();
   }
+  out->exact_balance = in.connection_balance_config().has_exact_balance();
 }
 
 absl::Status decode_network_filter(const Context& context, const Path& at,

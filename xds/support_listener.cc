@@ -7,7 +7,7 @@ std::span<const TypeSupport> listener_support() {
       {"envoy.config.listener.v3.Listener",
        "name address additional_addresses stat_prefix filter_chains default_filter_chain "
        "per_connection_buffer_limit_bytes deprecated_v1 bind_to_port reuse_port enable_reuse_port "
-       "tcp_backlog_size",
+       "tcp_backlog_size connection_balance_config",
        R"(
 metadata: nothing here reads it
 drain_type: listeners drain when they change or go
@@ -15,7 +15,6 @@ listener_filters_timeout: there are no listener filters to wait for
 continue_on_listener_filters_timeout: there are no listener filters to wait for
 tcp_fast_open_queue_length: connections open without TCP Fast Open
 traffic_direction: draining and tracing do not tell directions apart yet
-connection_balance_config: the kernel spreads connections over the workers
 access_log: connections without a request are not logged yet
 max_connections_to_accept_per_socket_event: workers accept what is waiting
 enable_mptcp: connections fall back to TCP
@@ -24,6 +23,8 @@ bypass_overload_manager: there is no overload manager
 )",
        "use_original_dst transparent freebind"},
       {"envoy.config.listener.v3.Listener.DeprecatedV1", "bind_to_port"},
+      {"envoy.config.listener.v3.Listener.ConnectionBalanceConfig", "exact_balance"},
+      {"envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance", ""},
       {"envoy.config.listener.v3.AdditionalAddress", "address"},
       {"envoy.config.listener.v3.FilterChain", "filter_chain_match filters transport_socket name",
        R"(

@@ -30,8 +30,8 @@ std::vector<std::string> names_of(const StatsStore& store) {
 TEST(StatGroup, TablesAreSortedAndFitTheirStruct) {
   for (const StatGroup* group :
        {&ClusterCells::kGroup, &MembershipCells::kGroup, &HttpCells::kGroup, &TcpCells::kGroup,
-        &ListenerCells::kGroup, &ListenerHttpCells::kGroup, &FilesystemCells::kGroup,
-        &TurnCells::kGroup, &CostHistograms::kGroup}) {
+        &ListenerCells::kGroup, &ListenerHttpCells::kGroup, &ListenerWorkerCells::kGroup,
+        &FilesystemCells::kGroup, &TurnCells::kGroup, &CostHistograms::kGroup}) {
     SCOPED_TRACE(group->name);
     ASSERT_FALSE(group->rows.empty());
     size_t bytes = 0;

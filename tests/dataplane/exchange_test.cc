@@ -458,6 +458,25 @@ TEST(Exchange, DrainClosesIdleConnectionsAfterDrainTimeout) {
   EXPECT_TRUE(client.closed_by_peer());
 }
 
+// The time that drain() is given counts, not that of listeners which are removed (--drain-time-s).
+TEST(Exchange, DrainClosesWhatIsLeftAfterItsTime) {
+  std::atomic<bool> gone{false};
+  ScriptedOrigin origin([&](Socket& socket, int) {
+    socket.receive_until("\r\n\r\n");
+    gone = socket.closed_by_peer();
+  });
+  TestProxy proxy(one_cluster(origin.port()));
+  Socket client = Socket::connect(proxy.port());
+  ASSERT_TRUE(client.send(kGet));
+  ASSERT_TRUE(proxy.wait_stat("cluster.c.upstream_rq_active", 1));
+  proxy.on_main([&] { proxy.server().drain(50 * base::kNsPerMs, nullptr); });
+  EXPECT_TRUE(client.closed_by_peer());
+  EXPECT_TRUE(proxy.wait_stat("http.in.downstream_cx_destroy", 1));
+  const auto until = std::chrono::steady_clock::now() + testing::kPatience;
+  while (!gone && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_TRUE(gone);
+}
+
 // A pick that took as long as it was told to would hold the worker for a minute.
 TEST(Exchange, AnyChoiceCountIsAnsweredAtOnce) {
   EchoOrigin origin;

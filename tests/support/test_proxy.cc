@@ -72,6 +72,7 @@ TestProxy::TestProxy(Config config) {
   listener.name = "in";
   listener.addresses = {*base::Address::ip("127.0.0.1", 0)};
   listener.buffer_limit_bytes = config.buffer_limit_bytes;
+  listener.exact_balance = config.exact_balance;
   listener.tcp = config.tcp;
   listener.http = config.http;
   listener.http.stat_prefix = "in";

@@ -60,6 +60,7 @@ class TestProxy {
     dataplane::HttpValue http;  // router filter added when there is none
     std::optional<dataplane::TcpValue> tcp = std::nullopt;  // a TCP relay instead
     uint32_t buffer_limit_bytes = 1024 * 1024;
+    bool exact_balance = false;
     std::vector<router::RouteValue> routes;  // in one virtual host for *
     std::vector<upstream::ClusterValue> clusters;
   };

@@ -22,7 +22,7 @@ TEST(DecodeListener, TakesSocketAndAddresses) {
       kRds,
       ", stat_prefix: p, additional_addresses: [{address: {pipe: {path: /run/a}}}], bind_to_port: "
       "false, enable_reuse_port: false, tcp_backlog_size: 9, per_connection_buffer_limit_bytes: "
-      "4096"));
+      "4096, connection_balance_config: {exact_balance: {}}"));
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->name, "in");
   EXPECT_EQ(got->version, "7");
@@ -35,6 +35,7 @@ TEST(DecodeListener, TakesSocketAndAddresses) {
   EXPECT_FALSE(got->reuse_port);
   EXPECT_EQ(got->tcp_backlog, 9U);
   EXPECT_EQ(got->buffer_limit_bytes, 4096U);
+  EXPECT_TRUE(got->exact_balance);
   EXPECT_EQ(got->http.rds_name, "r");
   EXPECT_EQ(got->http.rds_initial_fetch_timeout, 0s);
 }
@@ -90,6 +91,18 @@ TEST(DecodeListener, KeepsDefaultsOfWhatIsNotSet) {
   EXPECT_EQ(got.server_name, "sluice");
   EXPECT_EQ(got.max_request_headers, 100U);
   EXPECT_TRUE(got.generate_request_id);
+}
+
+TEST(DecodeListener, TakesPingsToClients) {
+  const auto got = listener_of(listener_with(
+      base::cat(kRds,
+                ", http2_protocol_options: {connection_keepalive: {interval: 30s, timeout: 5s, "
+                "interval_jitter: {value: 50}, connection_idle_interval: 9s}}")));
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->http.h2.keepalive_interval, 30s);
+  EXPECT_EQ(got->http.h2.keepalive_timeout, 5s);
+  EXPECT_EQ(got->http.h2.keepalive_jitter_ppm, 500'000U);
+  EXPECT_EQ(got->http.h2.keepalive_idle_interval, 9s);
 }
 
 TEST(DecodeListener, TakesFiltersByTypeNotByName) {
