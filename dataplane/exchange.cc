@@ -21,17 +21,13 @@ using base::Reason;
 using base::Stamp;
 using http::HeaderId;
 
-bool speaks_http2(upstream::TransportValue::Http kind, http::Protocol downstream) noexcept {
+upstream::PoolKind pool_kind(upstream::TransportValue::Http kind,
+                             http::Protocol downstream) noexcept {
   using Http = upstream::TransportValue::Http;
-  if (kind == Http::kUseDownstream) return downstream == http::Protocol::kHttp2;
-  return kind == Http::kHttp2;  // kAuto: by ALPN, and without TLS that is HTTP/1.1
-}
-
-bool lists_upgrade(const std::vector<std::string>& allowed, std::string_view wanted) noexcept {
-  for (const std::string& name : allowed) {
-    if (http::equals_folded(wanted, name)) return true;
-  }
-  return false;
+  const bool as_client = kind == Http::kUseDownstream && downstream == http::Protocol::kHttp2;
+  // kAuto: by ALPN, and without TLS that is HTTP/1.1.
+  return kind == Http::kHttp2 || as_client ? upstream::PoolKind::kHttp2
+                                           : upstream::PoolKind::kHttp1;
 }
 
 }  // namespace
@@ -94,8 +90,17 @@ void Exchange::start(const base::BlockRef& block, bool has_body, uint64_t head_b
   if (request_.version_minor == 0) facts_.protocol = http::Protocol::kHttp10;
   if (!prepare_head()) return;
   match_route();
-  // An extended CONNECT without its tunnel is no request: DATA follows that belongs to nothing.
-  if (!request_.protocol.empty() && !upgrade_asked_) return reply(Reason::kUpgradeRefused);
+  admit();
+}
+
+// The route is known, or that there is none.
+void Exchange::admit() noexcept {
+  // A CONNECT without its tunnel is no request: what follows belongs to nothing.
+  const bool is_connect = connect_ || !request_.protocol.empty();
+  if (is_connect && !(connect_ ? may_connect() : upgrade_asked_)) {
+    session().cells().downstream_rq_ws_on_non_ws_route.add();
+    return reply(Reason::kUpgradeRefused);
+  }
   run_filters();
 }
 
@@ -111,14 +116,13 @@ void Exchange::refuse(Reason reason) noexcept {
 
 bool Exchange::prepare_head() noexcept {
   if (request_.method == http::Method::kTrace) return reply(Reason::kMethodNotAllowed), false;
-  if (request_.method == http::Method::kConnect && !upgrade_from_connect()) {
+  if (request_.method == http::Method::kConnect && !take_connect()) {
     return reply(Reason::kUpgradeRefused), false;
   }
   if (request_.upgrade && !request_.protocol.empty()) {
     upgrade_asked_ = true;
   } else if (request_.upgrade) {
-    const bool allowed =
-        lists_upgrade(config_->value.upgrades, request_.fields.value(HeaderId::kUpgrade));
+    const bool allowed = config_->value.allows_upgrade(request_.fields.value(HeaderId::kUpgrade));
     request_.upgrade = upgrade_asked_ = allowed && !has_body_;
   }
   if (const http::Field* expect = request_.fields.find(HeaderId::kExpect)) {
@@ -138,7 +142,8 @@ bool Exchange::prepare_head() noexcept {
   }
   const RequestContext context{&config_->value, &session().peer(), session().peer_ip_text(), false,
                                &worker_.random()};
-  normalise_authority(&request_, config_->value, config_->listener_port);
+  // What a CONNECT names has its port (RFC 9110 9.3.6).
+  if (!connect_) normalise_authority(&request_, config_->value, config_->listener_port);
   if (!prepare_request(&request_, context, &client_)) return reply(Reason::kHeadTooLarge), false;
   facts_.request_id = request_.fields.value(HeaderId::kXRequestId);
   if (client_.from_header) {  // without a path an Address holds nothing that must be freed
@@ -163,22 +168,6 @@ bool Exchange::prepare_head() noexcept {
   extra.add(HeaderId::kLocation, request_.path);
   reply(Reason::kPathEscapedSlash, 307, {}, &extra);
   return false;
-}
-
-// Extended CONNECT (RFC 8441) inside is what it is in HTTP/1.1: a GET that asks for an upgrade.
-// What follows it are the tunnel's bytes, not a body.
-bool Exchange::upgrade_from_connect() noexcept {
-  if (request_.protocol.empty() || request_complete_) return false;
-  if (!lists_upgrade(config_->value.upgrades, request_.protocol)) return false;
-  request_.method = http::Method::kGet;
-  request_.method_text = http::text_of(http::Method::kGet);
-  request_.upgrade = request_.nominates = true;
-  has_body_ = false;
-  request_complete_ = true;
-  stamps_.mark(Stamp::kRequestReceived);
-  request_.framing = {};
-  return request_.fields.add(HeaderId::kConnection, "upgrade") &&
-         request_.fields.add(HeaderId::kUpgrade, request_.protocol);
 }
 
 void Exchange::match_route() noexcept {
@@ -212,7 +201,7 @@ void Exchange::find_route() noexcept {
   // Before a wait for a cluster it was told to the backend.
   if (!lacks_cluster_) max_duration_ns_ = stream_duration_ns(&request_, policy);
   if (max_duration_ns_ != 0) down_.deadline_changed();
-  if (!upgrade_asked_) return;
+  if (!upgrade_asked_ || connect_) return;
   const auto upgrade = policy.upgrade(request_.fields.value(HeaderId::kUpgrade));
   if (upgrade != router::RoutePolicy::Upgrade::kRefused) return;
   request_.upgrade = upgrade_asked_ = false;
@@ -354,7 +343,9 @@ void Exchange::forward() noexcept {
   }
   cluster.hold(*host_);
   stamps_.mark(Stamp::kPicked);
-  http2_upstream_ = speaks_http2(host_->transport->value.http, facts_.protocol);
+  pool_ = connect_ && policy.connect_terminates
+              ? upstream::PoolKind::kTcp
+              : pool_kind(host_->transport->value.http, facts_.protocol);
   timeout_ns_ = route_timeout_ns(&request_, policy);
   if (!finish_request_head()) return reply(Reason::kInternal);
   if (request_complete_ && timeout_ns_ != 0) {
@@ -373,8 +364,10 @@ bool Exchange::finish_request_head() noexcept {
     add_expected_timeout(&request_, timeout_ns_);
   }
   const std::string_view before = request_.path;
-  const std::string_view path = router::rewrite_path(route, request_.path, arena_, worker_.index());
-  if (path.data() == nullptr) return false;
+  // CONNECT has none.
+  const std::string_view path =
+      connect_ ? before : router::rewrite_path(route, before, arena_, worker_.index());
+  if (path.data() == nullptr && !connect_) return false;
   if (path.data() != before.data() || path.size() != before.size()) {
     request_.path = path;
     if (!config_->chain->router().suppress_envoy_headers &&

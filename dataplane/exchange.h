@@ -110,7 +110,9 @@ class Exchange : public upstream::PoolWaiter {
  private:
   // Request side.
   bool prepare_head() noexcept;
+  bool take_connect() noexcept;
   bool upgrade_from_connect() noexcept;
+  bool may_connect() const noexcept;
   void match_route() noexcept;
   void find_route() noexcept;
   uint32_t find_scope() noexcept;
@@ -118,6 +120,7 @@ class Exchange : public upstream::PoolWaiter {
   void look_on_demand(const filters::FilterOnDemand& config) noexcept;
   bool find_lack(const filters::FilterOnDemand& config, OnDemand::Demand* demand) noexcept;
   bool find_missing_routes(OnDemand::Demand* demand) noexcept;
+  void admit() noexcept;
   void run_filters() noexcept;
   void after_filters(filters::Verdict verdict) noexcept;
   void dispatch() noexcept;
@@ -148,7 +151,9 @@ class Exchange : public upstream::PoolWaiter {
              const http::FieldList* extra = nullptr) noexcept;
   bool run_response_filters() noexcept;
   bool accept_upgrade() noexcept;
+  bool accept_connect() noexcept;
   void begin_tunnel() noexcept;
+  void answer_connect() noexcept;
   bool fill_reply(base::Reason reason, uint16_t status, std::string_view body,
                   const http::FieldList* extra) noexcept;
   bool fill_grpc_reply(base::Reason reason, uint16_t status, std::string_view body,
@@ -201,14 +206,15 @@ class Exchange : public upstream::PoolWaiter {
   bool response_done_ = false;
   bool body_congested_ = false;
   bool close_after_ = false;
-  bool upgrade_asked_ = false;
+  bool upgrade_asked_ = false;  // a tunnel: an upgrade, or CONNECT
+  bool connect_ = false;        // of them a CONNECT without a protocol (RFC 9110 9.3.6)
   bool tunnel_ = false;
   bool in_request_ = false;  // counted as active
   bool waiting_for_filter_ = false;
   bool waiting_for_pool_ = false;
-  bool http2_upstream_ = false;
   uint8_t asked_for_ = 0;  // bits of OnDemand::Lack: what this request has waited for
   bool lacks_cluster_ = false;
+  upstream::PoolKind pool_ = upstream::PoolKind::kHttp1;
   bool discard_response_body_ = false;
   base::Chain early_body_;  // came before there was a connection
   const http::FieldList* request_trailers_ = nullptr;

@@ -126,7 +126,7 @@ void Exchange::on_demand_answered(OnDemand::Answer answer) noexcept {
   pin_ = worker_.pin();
   stamps_.mark(base::Stamp::kPinned);
   find_route();
-  run_filters();
+  admit();
 }
 
 }  // namespace sluice::dataplane

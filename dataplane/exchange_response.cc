@@ -65,7 +65,7 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
     cells.upstream_rq_retry_success.add();
   const int64_t waited_ns = worker_.loop().now() - started_at_;
   cells.upstream_rq_time.add(static_cast<uint64_t>(waited_ns));
-  if (!config_->chain->router().suppress_envoy_headers &&
+  if (!config_->chain->router().suppress_envoy_headers && pool_ != upstream::PoolKind::kTcp &&
       !add_service_time(&response_, waited_ns / base::kNsPerMs)) {
     return abort(Reason::kInternal);
   }
@@ -73,37 +73,12 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
   const ResponseContext context{&config_->value, worker_.date(), facts_.request_id};
   http::ResponseWrite how;
   how.framing = http::framing_for(response_, request_.method, request_.version_minor);
+  // A 2xx to CONNECT has neither length nor coding (RFC 9110 9.3.6).
+  if (tunnel_ && connect_) how.framing.kind = http::Framing::Kind::kUntilClose;
   if (!prepare_response(&response_, context) || !write_head(how, block)) {
     return abort(Reason::kInternal);
   }
   if (tunnel_) begin_tunnel();
-}
-
-// False: the endpoint switched to what nobody asked for. 2xx to an extended CONNECT is a 101
-// inside.
-bool Exchange::accept_upgrade() noexcept {
-  if (upgrade_asked_ && up_.protocol() == http::Protocol::kHttp2 && response_.status / 100 == 2) {
-    response_.status = 101;
-    response_.upgrade = true;
-    response_.reason_phrase = response_.line = {};
-    const std::string_view to = request_.fields.value(HeaderId::kUpgrade);
-    if (!response_.fields.add(HeaderId::kConnection, "upgrade")) return false;
-    if (!response_.fields.add(HeaderId::kUpgrade, to)) return false;
-  }
-  if (response_.status != 101) return true;
-  tunnel_ = upgrade_asked_ && response_.upgrade;
-  if (tunnel_) session().cells().downstream_cx_upgrades_active.add();
-  return tunnel_;
-}
-
-void Exchange::begin_tunnel() noexcept {
-  up_.become_tunnel(&arena_);
-  session().cells().downstream_cx_upgrades_total.add();
-  down_.become_tunnel();
-  if (!early_body_.empty()) send_body(std::exchange(early_body_, {}));
-  if (down_.request_ended()) up_.send_end(nullptr, arena_);
-  update_body_flow();
-  if (!body_congested_) down_.resume_body();
 }
 
 // False: the exchange was answered otherwise, or ended.
@@ -138,7 +113,7 @@ bool Exchange::write_head(http::ResponseWrite how, const base::BlockRef& block) 
     close_after_ = close_after_ || !request_.keep_alive || (until_close && !how.to_head);
     how.close = close_after_ && !tunnel_;
   }
-  discard_response_body_ = how.to_head || has_no_body(response_.status);
+  discard_response_body_ = !tunnel_ && (how.to_head || has_no_body(response_.status));
   const bool no_body = !tunnel_ && (discard_response_body_ || is_empty(response_.framing));
   if (!down_.send_head(&response_, how, no_body, block, arena_)) return false;
   response_began_ = true;
@@ -335,7 +310,8 @@ void Exchange::complete() noexcept {
   account();
   log();
   if (cluster_ != nullptr) cluster_->drop_user();
-  down_.exchange_done(close_after_, !request_complete_);
+  // Behind a CONNECT that was refused may be what was meant for its tunnel.
+  down_.exchange_done(close_after_, !request_complete_ || (connect_ && !tunnel_));
   worker_.give_exchange(this);  // ends *this
 }
 

@@ -33,8 +33,18 @@ void Exchange::ask_for_connection() noexcept {
   ++facts_.attempts;
   waiting_for_pool_ = true;
   const uint8_t priority = match_.route->policy().priority;
-  const Reason refused = http2_upstream_ ? cluster_->acquire_h2(*host_, this, priority)
-                                         : cluster_->acquire(*host_, this, priority);
+  Reason refused = Reason::kInternal;
+  switch (pool_) {
+    case upstream::PoolKind::kHttp1:
+      refused = cluster_->acquire(*host_, this, priority);
+      break;
+    case upstream::PoolKind::kHttp2:
+      refused = cluster_->acquire_h2(*host_, this, priority);
+      break;
+    case upstream::PoolKind::kTcp:
+      refused = cluster_->acquire_tcp(*host_, this, priority);
+      break;
+  }
   if (refused == Reason::kNone) return;
   waiting_for_pool_ = false;
   cluster_->cells().upstream_rq_pending_overflow.add();
@@ -69,6 +79,7 @@ void Exchange::on_attached() noexcept {
   cells.upstream_rq_active.add();
   ++host_->counts.rq_total;
   if (!config_->access_logs.empty()) note_connection();
+  if (pool_ == upstream::PoolKind::kTcp) return answer_connect();
   facts_.upstream_protocol = up_.protocol();
   const bool no_body = !has_body_ && !upgrade_asked_;
   if (!up_.send_head(&request_, no_body, &response_, request_block_, arena_)) {
@@ -141,7 +152,7 @@ void Exchange::drop_upstream() noexcept {
   early_body_.clear();
   if (waiting_for_pool_) {
     waiting_for_pool_ = false;
-    cluster_->forget(*host_, this, http2_upstream_);
+    cluster_->forget(*host_, this, pool_);
     pending_credit_.reset();
     cluster_->cells().upstream_rq_cancelled.add();
   }

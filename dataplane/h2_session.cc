@@ -48,12 +48,13 @@ H2Session::~H2Session() = default;
 
 bool H2Session::start(int fd, base::BlockRef block, uint32_t at) noexcept {
   if (!attach(fd)) return false;
-  count_codec();
   since_ = accepted_at_;
   if (!codec_.start()) {
     stream_.close_now();
     return false;
   }
+  count_codec();
+  keepalive_.start(config_->value.h2, worker_.loop().now(), worker_.random());
   stream_.mark_dirty();
   reader_.start(std::move(block), at);
   arm();
@@ -157,6 +158,11 @@ void H2Session::resume_body(H2Request& request) noexcept {
   if (bytes == 0) return;
   codec_.consume(request.stream_, bytes);
   stream_.mark_dirty();
+}
+
+void H2Session::on_read() noexcept {
+  if (keepalive_.heard(worker_.loop().now())) arm();
+  close_if_finished();
 }
 
 // ---- News of streams.
@@ -288,7 +294,7 @@ base::MonoNs H2Session::deadline() const noexcept {
   if (goaway_at_ != 0 && !codec_.shutting_down()) at = std::min(at, goaway_at_);
   const int64_t longest = config_->max_connection_duration_ns;
   if (longest != 0 && goaway_at_ == 0) at = std::min(at, accepted_at_ + longest);
-  return at;
+  return std::min(at, keepalive_.deadline());
 }
 
 void H2Session::arm() noexcept {
@@ -307,6 +313,13 @@ void H2Session::on_timer() noexcept {
   } else if (longest != 0 && goaway_at_ == 0 && now >= accepted_at_ + longest) {
     cells().downstream_cx_max_duration_reached.add();
     start_drain();
+  } else if (const auto step = keepalive_.step(now, worker_.random());
+             step == upstream::H2Keepalive::Step::kDead) {
+    worker_.h2_cells().keepalive_timeout.add();
+    return close(base::Reason::kDownstreamGone);
+  } else if (step == upstream::H2Keepalive::Step::kPing) {
+    codec_.ping(num_requests_);
+    stream_.mark_dirty();
   } else if (head_pending_) {
     cells().downstream_rq_header_timeout.add();
     give_up(H2Error::kEnhanceYourCalm, "a head took longer than request_headers_timeout",

@@ -9,6 +9,7 @@
 #include "http/h2_codec.h"
 #include "net/loop.h"
 #include "net/timer.h"
+#include "upstream/h2_keepalive.h"
 #include "upstream/h2_reader.h"
 
 namespace sluice::dataplane {
@@ -45,8 +46,9 @@ class H2Request : public net::Link {
 // Worker-local. Idle it holds neither a block nor an exchange; nghttp2's state stays (docs/
 // hot_path.md). How much is taken in a turn: upstream/h2_reader.h.
 // One bad stream ends alone; what ends the connection is told to the client by GOAWAY and counted.
-// Deadlines: of the connection for its first head and when it is idle, of each exchange by its own
-// timer. draining(): GOAWAY in two steps (RFC 9113 6.8), drain_timeout apart.
+// Deadlines: of the connection for its first head, when it is idle and when it is silent (pings),
+// of each exchange by its own timer. draining(): GOAWAY in two steps (RFC 9113 6.8), drain_timeout
+// apart.
 class H2Session : public HttpSession {
  public:
   H2Session(Worker& worker, WorkerListener& listener, const base::Address& peer, uint64_t id);
@@ -78,7 +80,7 @@ class H2Session : public HttpSession {
   friend class upstream::H2Reader<H2Session>;
   void on_event(http::H2Codec::Event& event) noexcept;
   void on_end(const net::Stream::Read&) noexcept { close(base::Reason::kDownstreamGone); }
-  void on_read() noexcept { close_if_finished(); }
+  void on_read() noexcept;
 
   void begin_to_close() noexcept;
   void begin_request() noexcept;
@@ -104,6 +106,7 @@ class H2Session : public HttpSession {
   net::List requests_;
   base::MonoNs since_ = 0;  // idle, or the pending head's first byte
   base::MonoNs goaway_at_ = 0;
+  upstream::H2Keepalive keepalive_;
   net::Timer timer_ = net::Timer::of<&H2Session::on_timer>(this);
 };
 

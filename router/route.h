@@ -107,6 +107,7 @@ struct RoutePolicy {
   int64_t max_stream_duration_ns = kInherit;  // 0: off
   GrpcTimeout::Sets grpc_timeout = GrpcTimeout::Sets::kNothing;
   bool grpc_timeout_rewrites = false;
+  bool connect_terminates = false;  // a CONNECT's bytes go to the endpoint as plain TCP
   uint16_t cluster_not_found_status = 503;
   uint8_t priority = 0;
   http::HeaderId cluster_header_id = http::HeaderId::kOther;

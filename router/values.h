@@ -127,6 +127,7 @@ struct ForwardAction {
   std::optional<RetryPolicy> retry;
   std::vector<std::string> upgrades;           // allowed here, lower case ("websocket")
   std::vector<std::string> upgrades_disabled;  // refused here though the listener allows them
+  bool connect_terminates = false;             // CONNECT ends here: its bytes go on as plain TCP
   uint8_t priority = 0;                        // 0 default, 1 high
 };
 

@@ -79,7 +79,7 @@ std::string key_of_policy(const RouteValue& route) {
     key.add(f.cluster_header, f.weighted, f.total_weight, f.cluster_not_found_status,
             f.path_rewrite, f.host_rewrite, f.timeout, f.idle_timeout, f.max_stream_duration,
             f.grpc_timeout.sets, f.grpc_timeout.max, f.grpc_timeout.offset, f.grpc_timeout.rewrites,
-            f.retry, f.upgrades, f.upgrades_disabled, f.priority);
+            f.retry, f.upgrades, f.upgrades_disabled, f.connect_terminates, f.priority);
   } else if (route.action == RouteValue::Action::kRedirect) {
     const RedirectAction& r = route.redirect;
     key.add(r.scheme, r.https, r.host, r.port, r.path, r.rewrite, r.status, r.strip_query);
@@ -293,6 +293,7 @@ class VirtualHostCompiler {
     policy->cluster_header_id = http::header_id_of(policy->cluster_header);
     policy->upgrades = forward.upgrades;
     policy->upgrades_disabled = forward.upgrades_disabled;
+    policy->connect_terminates = forward.connect_terminates;
     compile_retry(forward.retry.has_value() ? forward.retry : value_.retry, policy);
     if (absl::Status s = compile_weighted(value, at, policy); !s.ok()) return s;
     if (absl::Status s = rewrite(forward.path_rewrite, at + ".route", &policy->path_rewrite);

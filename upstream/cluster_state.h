@@ -44,15 +44,13 @@ struct WorkerParts {
 // waits and a connection is opened for it; a host without any connection gets one even above the
 // breaker. When connecting fails, all that waits for the host fails with it. HTTP/2: a stream on a
 // connection that takes one, else the request waits, and connections are opened for as many as
-// kAssumedStreams each.
+// H2Pool::kAssumedStreams each.
 template <class User>
 class ClusterState {
  public:
   using HostT = Host<User>;
   using Connection = H1Connection<User>;
   using H2 = H2Connection<User>;
-  // What a connection is expected to take where the endpoint said nothing yet, or allows more.
-  static constexpr uint32_t kAssumedStreams = 100;
   // More choices than this change nothing that can be measured, and a pick must stay cheap whatever
   // choice_count the control plane sends.
   static constexpr uint32_t kMaxChoices = 32;
@@ -133,14 +131,15 @@ class ClusterState {
   // error) later, or leaves by unlinking itself and calling forget(). A reason other than kNone:
   // refused, nothing was queued.
   base::Reason acquire(HostT& host, User* user, uint8_t priority);
-  // The same for a stream of HTTP/2.
+  // The same for a stream of HTTP/2, and for a connection of its own that carries a tunnel.
   base::Reason acquire_h2(HostT& host, User* user, uint8_t priority);
-  // The user gives up waiting; `h2`: it asked acquire_h2().
-  void forget(HostT& host, User* user, bool h2) noexcept {
+  base::Reason acquire_tcp(HostT& host, User* user, uint8_t priority) {
+    return wait(host, user, PoolKind::kTcp, priority);
+  }
+  // The user gives up waiting for what it asked.
+  void forget(HostT& host, User* user, PoolKind kind) noexcept {
     user->unlink();
-    --(h2 ? host.num_h2_pending : host.num_pending);
-    cells_->upstream_rq_pending_active.sub();
-    user->set_pending_credit({});
+    no_longer_waits(host.queue(kind), user);
   }
 
   void hold(HostT& host) noexcept {
@@ -169,22 +168,18 @@ class ClusterState {
     cells_->upstream_cx_tx_bytes_total.add(sent);
   }
   void on_connected(Connection& c) noexcept;
-  void on_connect_failed(Connection& c, base::Reason reason) noexcept;
-  void on_idle(Connection& c) noexcept;
-  void on_closed(Connection& c) noexcept;
   void on_connected(H2& c) noexcept;
-  void on_connect_failed(H2& c, base::Reason reason) noexcept;
-  void on_closed(H2& c) noexcept;
+  template <class C>
+  void on_connect_failed(C& c, base::Reason reason) noexcept;
+  template <class C>
+  void on_closed(C& c) noexcept;
+  void on_idle(Connection& c) noexcept;
   void on_goaway(H2& c) noexcept;
   void on_more_streams(H2& c) noexcept {
-    settle(c);
+    c.host().h2.settle(c);
     serve(c);
   }
-  // Its SETTINGS came, or never will.
-  static void settle(H2& c) noexcept {
-    if (!std::exchange(c.settled_, true)) --c.host().num_h2_connecting;
-  }
-  void on_no_more_streams(H2& c) noexcept { set_ready(c, false); }
+  void on_no_more_streams(H2& c) noexcept { c.host().h2.set_ready(c, false); }
   void on_call_over(H2& c) noexcept;
   base::H2Cells& h2_cells() noexcept { return *h2_cells_; }
 
@@ -192,27 +187,39 @@ class ClusterState {
   void move_one_host(const EndpointSet& set);
   HostT* open_host(uint32_t index, const ClusterEntry& entry);
   uint32_t pick_least(const EndpointSet::Tier& tier, const ClusterEntry& entry) noexcept;
-  bool open_connection(HostT& host, uint8_t priority);
-  bool open_h2_connection(HostT& host, uint8_t priority);
+  // Pools, cluster_pools.h.
+  base::Reason wait(HostT& host, User* user, PoolKind kind, uint8_t priority);
+  bool open(HostT& host, PoolKind kind, uint8_t priority);
+  bool open_h1(HostT& host, PoolKind kind, base::Credit credit);
+  bool open_h2(HostT& host, base::Credit credit);
   template <class C>
-  bool begin_connection(HostT& host, C* c, base::Credit credit);
-  void open_for_pending(HostT& host);
-  // More wait than the connections that are being opened will take. An endpoint that allows no
-  // stream at all gets no second connection.
-  static bool needs_h2_connection(const HostT& host) noexcept {
-    if (host.num_h2_pending == 0) return false;
-    if (host.h2_stream_limit == 0 && host.num_connections > 0) return false;
-    const uint64_t each = std::clamp(host.h2_stream_limit, 1U, kAssumedStreams);
-    return host.num_h2_connecting * each < host.num_h2_pending;
+  bool begin(C* c, base::Credit credit);
+  void open_for_those_that_wait(HostT& host, PoolKind kind);
+  static void settle(Connection& c) noexcept {
+    if (c.phase_ != Connection::Phase::kConnecting) return;
+    c.phase_ = Connection::Phase::kHead;
+    --c.host().queue(c.kind()).num_connecting;
+  }
+  static void settle(H2& c) noexcept { c.host().h2.settle(c); }
+  void take_out(Connection& c) noexcept {
+    if (c.phase_ == Connection::Phase::kIdle) unlink_idle(c);
+    c.unlink();
+  }
+  void take_out(H2& c) noexcept {
+    c.ready_ = false;
+    c.unlink();
   }
   void serve(Connection& c) noexcept;
   void serve(H2& c) noexcept;
-  void set_ready(H2& c, bool ready) noexcept;
-  void give(Connection& c, net::Link* waiter) noexcept;
-  void count_failed_connect(HostT& host, base::Reason reason) noexcept;
-  void count_closed(HostT& host, base::MonoNs begun_at) noexcept;
-  void fail_pending(HostT& host, net::List& pending, uint32_t& num_pending, base::Reason reason,
-                    base::Fault fault, int error) noexcept;
+  void no_longer_waits(HostQueue& queue, User* user) noexcept {
+    --queue.num;
+    cells_->upstream_rq_pending_active.sub();
+    user->set_pending_credit({});
+  }
+  // Null: nobody waits.
+  User* next_that_waits(HostQueue& queue) noexcept;
+  void fail_pending(HostT& host, HostQueue& queue, base::Reason reason, base::Fault fault,
+                    int error) noexcept;
   void remove_host(HostT& host) noexcept;
   void drop_if_unused(HostT& host) noexcept;
   void unlink_idle(Connection& c) noexcept;
@@ -221,21 +228,11 @@ class ClusterState {
     for (net::Link* l = host.connections.next(nullptr); l != nullptr;) {
       Connection& c = *static_cast<Connection*>(l);
       l = host.connections.next(l);
-      const bool awaited = c.phase_ == Connection::Phase::kConnecting && host.num_pending > 0;
+      const bool awaited =
+          c.phase_ == Connection::Phase::kConnecting && host.queue(c.kind()).num > 0;
       if (c.user() == nullptr && !awaited) c.close();
     }
-    drain_h2(host, host.h2_ready);
-    drain_h2(host, host.h2_others);
-  }
-  void drain_h2(HostT& host, net::List& list) noexcept {
-    net::List all;
-    all.take(list);
-    while (net::Link* l = all.pop()) {
-      H2& c = *static_cast<H2*>(l);
-      host.h2_others.push_back(c);
-      c.ready_ = false;
-      if (c.phase_ != H2::Phase::kConnecting || host.num_h2_pending == 0) c.drain();
-    }
+    host.h2.drain();
   }
 
   uint64_t set_serial_ = 0;
@@ -333,335 +330,6 @@ uint32_t ClusterState<User>::pick_least(const EndpointSet::Tier& tier,
 }
 
 template <class User>
-base::Reason ClusterState<User>::acquire(HostT& host, User* user, uint8_t priority) {
-  while (host.idle != nullptr) {
-    Connection& c = *host.idle;
-    if (c.stream().peer_closed() || c.stream().readable()) {
-      c.close();
-      continue;
-    }
-    unlink_idle(c);
-    user->on_pool_ready(c);
-    return base::Reason::kNone;
-  }
-  base::Credit pending(accounts(priority).pending);
-  if (!pending) {
-    cells_->upstream_rq_pending_overflow.add();
-    return base::Reason::kOverflowPending;
-  }
-  cells_->upstream_rq_pending_total.add();
-  cells_->upstream_rq_pending_active.add();
-  user->set_pending_credit(std::move(pending));
-  host.pending.push_back(*user);
-  ++host.num_pending;
-  if (host.num_connecting < host.num_pending) {
-    if (!open_connection(host, priority) && host.num_connections == 0) {
-      forget(host, user, false);
-      return base::Reason::kUpstreamConnectFailed;
-    }
-  }
-  return base::Reason::kNone;
-}
-
-template <class User>
-base::Reason ClusterState<User>::acquire_h2(HostT& host, User* user, uint8_t priority) {
-  if (net::Link* first = host.h2_ready.next(nullptr)) {
-    H2& c = *static_cast<H2*>(first);
-    if (c.can_open()) {
-      user->on_pool_ready(c);
-      if (!c.can_open()) set_ready(c, false);
-      return base::Reason::kNone;
-    }
-    set_ready(c, false);
-    return acquire_h2(host, user, priority);
-  }
-  base::Credit pending(accounts(priority).pending);
-  if (!pending) {
-    cells_->upstream_rq_pending_overflow.add();
-    return base::Reason::kOverflowPending;
-  }
-  cells_->upstream_rq_pending_total.add();
-  cells_->upstream_rq_pending_active.add();
-  user->set_pending_credit(std::move(pending));
-  host.h2_pending.push_back(*user);
-  ++host.num_h2_pending;
-  if (needs_h2_connection(host)) {
-    if (!open_h2_connection(host, priority) && host.num_connections == 0) {
-      forget(host, user, true);
-      return base::Reason::kUpstreamConnectFailed;
-    }
-  }
-  return base::Reason::kNone;
-}
-
-template <class User>
-bool ClusterState<User>::open_connection(HostT& host, uint8_t priority) {
-  base::Credit credit(accounts(priority).connections);
-  if (!credit) {
-    cells_->upstream_cx_overflow.add();
-    if (host.num_connections > 0) return false;  // waits for one of those there are
-  }
-  auto* c = new Connection(host, parts_.loop, parts_.blocks);
-  ++host.num_connecting;
-  host.connections.push_back(*c);
-  cells_->upstream_cx_http1_total.add();
-  if (begin_connection(host, c, std::move(credit))) return true;
-  --host.num_connecting;
-  c->phase_ = Connection::Phase::kHead;
-  opening_ = true;
-  c->close();
-  opening_ = false;
-  return false;
-}
-
-template <class User>
-bool ClusterState<User>::open_h2_connection(HostT& host, uint8_t priority) {
-  base::Credit credit(accounts(priority).connections);
-  if (!credit) {
-    cells_->upstream_cx_overflow.add();
-    if (host.num_connections > 0) return false;
-  }
-  auto* c = new H2(host, parts_.loop, parts_.blocks, parts_.slab, h2_cells());
-  ++host.num_h2_connecting;
-  host.h2_others.push_back(*c);
-  cells_->upstream_cx_http2_total.add();
-  if (begin_connection(host, c, std::move(credit))) return true;
-  c->phase_ = H2::Phase::kOpen;
-  opening_ = true;
-  c->close();
-  opening_ = false;
-  return false;
-}
-
-template <class User>
-template <class C>
-bool ClusterState<User>::begin_connection(HostT& host, C* c, base::Credit credit) {
-  ++host.num_connections;
-  ++num_connections_;
-  ++host.counts.cx_total;
-  cells_->upstream_cx_total.add();
-  cells_->upstream_cx_active.add();
-  opening_ = true;  // a failure at once must not begin the next attempt from inside
-  const bool begun = c->connect(std::move(credit));
-  opening_ = false;
-  if (!begun) {
-    cells_->upstream_cx_connect_fail.add();
-    ++host.counts.cx_connect_fail;
-  }
-  return begun;
-}
-
-template <class User>
-void ClusterState<User>::serve(Connection& c) noexcept {
-  net::Link* first = c.host().pending.pop();
-  if (first == nullptr) {
-    if (c.host().removed) {
-      c.close();
-    } else {
-      c.become_idle();
-    }
-    return;
-  }
-  give(c, first);
-}
-
-// A waiting user gets its connection.
-template <class User>
-void ClusterState<User>::give(Connection& c, net::Link* waiter) noexcept {
-  --c.host().num_pending;
-  cells_->upstream_rq_pending_active.sub();
-  User* user = static_cast<User*>(static_cast<PoolWaiter*>(waiter));
-  user->set_pending_credit({});
-  user->on_pool_ready(c);
-}
-
-template <class User>
-void ClusterState<User>::on_connected(Connection& c) noexcept {
-  --c.host().num_connecting;
-  c.phase_ = Connection::Phase::kHead;
-  cells_->upstream_cx_connect_ms.add(
-      static_cast<uint64_t>(parts_.loop.now() - c.connect_started()));
-  serve(c);
-}
-
-// It takes a stream: all that wait, as far as they fit.
-template <class User>
-void ClusterState<User>::serve(H2& c) noexcept {
-  HostT& host = c.host();
-  while (c.can_open()) {
-    net::Link* first = host.h2_pending.pop();
-    if (first == nullptr) break;
-    --host.num_h2_pending;
-    cells_->upstream_rq_pending_active.sub();
-    User* user = static_cast<User*>(static_cast<PoolWaiter*>(first));
-    user->set_pending_credit({});
-    user->on_pool_ready(c);
-    if (c.closed_) return;
-  }
-  set_ready(c, c.can_open());
-  open_for_pending(host);
-}
-
-// More wait than those that connect or are open will take.
-template <class User>
-void ClusterState<User>::open_for_pending(HostT& host) {
-  if (opening_ || host.removed || !needs_h2_connection(host)) return;
-  if (open_h2_connection(host, 0) || host.num_connections != 0) return;
-  fail_pending(host, host.h2_pending, host.num_h2_pending, base::Reason::kUpstreamConnectFailed,
-               {base::Fault::Kind::kOther, base::Fault::Side::kBackend, true}, 0);
-}
-
-template <class User>
-void ClusterState<User>::set_ready(H2& c, bool ready) noexcept {
-  if (c.ready_ == ready) return;
-  c.ready_ = ready;
-  (ready ? c.host().h2_ready : c.host().h2_others).push_back(c);
-}
-
-template <class User>
-void ClusterState<User>::on_connected(H2& c) noexcept {
-  HostT& host = c.host();
-  cells_->upstream_cx_connect_ms.add(
-      static_cast<uint64_t>(parts_.loop.now() - c.connect_started()));
-  if (host.removed && host.num_h2_pending == 0) return c.close();
-  serve(c);
-}
-
-template <class User>
-void ClusterState<User>::on_connect_failed(H2& c, base::Reason reason) noexcept {
-  HostT& host = c.host();
-  settle(c);
-  count_failed_connect(host, reason);
-  const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
-  const int error = c.stream().error();
-  c.phase_ = H2::Phase::kOpen;
-  ++host.holds;
-  fail_pending(host, host.h2_pending, host.num_h2_pending, reason, fault, error);
-  c.close();
-  --host.holds;
-  drop_if_unused(host);
-}
-
-template <class User>
-void ClusterState<User>::on_goaway(H2& c) noexcept {
-  cells_->upstream_cx_close_notify.add();
-  c.draining_ = true;
-  set_ready(c, false);
-  if (c.num_calls() == 0) c.close();
-}
-
-template <class User>
-void ClusterState<User>::on_call_over(H2& c) noexcept {
-  if (c.draining_ || c.host().removed) {
-    if (c.num_calls() == 0) c.close();
-    return;
-  }
-  if (!c.ready_ && c.can_open()) serve(c);
-}
-
-template <class User>
-void ClusterState<User>::on_closed(H2& c) noexcept {
-  HostT& host = c.host();
-  settle(c);
-  c.credit_.reset();
-  c.unlink();
-  count_closed(host, c.connect_started());
-  if (host.num_h2_pending > 0 && host.h2_ready.empty()) open_for_pending(host);
-  drop_if_unused(host);
-}
-
-template <class User>
-void ClusterState<User>::count_failed_connect(HostT& host, base::Reason reason) noexcept {
-  ++host.counts.cx_connect_fail;
-  cells_->upstream_cx_connect_fail.add();
-  if (reason == base::Reason::kUpstreamConnectTimeout) cells_->upstream_cx_connect_timeout.add();
-}
-
-template <class User>
-void ClusterState<User>::count_closed(HostT& host, base::MonoNs begun_at) noexcept {
-  cells_->upstream_cx_active.sub();
-  cells_->upstream_cx_destroy.add();
-  cells_->upstream_cx_length_ms.add(static_cast<uint64_t>(parts_.loop.now() - begun_at));
-  --host.num_connections;
-  --num_connections_;
-}
-
-template <class User>
-void ClusterState<User>::on_connect_failed(Connection& c, base::Reason reason) noexcept {
-  HostT& host = c.host();
-  --host.num_connecting;
-  count_failed_connect(host, reason);
-  const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
-  const int error = c.stream().error();
-  c.phase_ = Connection::Phase::kHead;
-  ++host.holds;
-  fail_pending(host, host.pending, host.num_pending, reason, fault, error);
-  c.close();
-  --host.holds;
-  drop_if_unused(host);
-}
-
-template <class User>
-void ClusterState<User>::on_idle(Connection& c) noexcept {
-  HostT& host = c.host();
-  if (net::Link* first = host.pending.pop()) {
-    c.phase_ = Connection::Phase::kHead;
-    give(c, first);
-    return;
-  }
-  c.previous_idle_ = nullptr;
-  c.next_idle_ = host.idle;
-  if (host.idle != nullptr) host.idle->previous_idle_ = &c;
-  host.idle = &c;
-  ++host.num_idle;
-}
-
-template <class User>
-void ClusterState<User>::unlink_idle(Connection& c) noexcept {
-  HostT& host = c.host();
-  (c.previous_idle_ == nullptr ? host.idle : c.previous_idle_->next_idle_) = c.next_idle_;
-  if (c.next_idle_ != nullptr) c.next_idle_->previous_idle_ = c.previous_idle_;
-  c.next_idle_ = c.previous_idle_ = nullptr;
-  c.phase_ = Connection::Phase::kHead;
-  --host.num_idle;
-}
-
-template <class User>
-void ClusterState<User>::on_closed(Connection& c) noexcept {
-  HostT& host = c.host();
-  if (c.phase_ == Connection::Phase::kIdle) unlink_idle(c);
-  if (c.phase_ == Connection::Phase::kConnecting) --host.num_connecting;
-  c.credit_.reset();
-  c.unlink();
-  count_closed(host, c.connect_started());
-  if (host.num_pending > host.num_connecting && !opening_) {
-    // One for the first that waits; if not even that can begin, nobody need wait on.
-    if (!open_connection(host, 0) && host.num_connections == 0) {
-      fail_pending(host, host.pending, host.num_pending, base::Reason::kUpstreamConnectFailed,
-                   {base::Fault::Kind::kOther, base::Fault::Side::kBackend, true}, 0);
-    }
-  }
-  drop_if_unused(host);
-}
-
-// All that wait for the host hear that there will be no connection.
-template <class User>
-void ClusterState<User>::fail_pending(HostT& host, net::List& pending, uint32_t& num_pending,
-                                      base::Reason reason, base::Fault fault, int error) noexcept {
-  net::List failed;
-  failed.take(pending);
-  num_pending = 0;
-  ++host.holds;
-  while (net::Link* link = failed.pop()) {
-    User* user = static_cast<User*>(static_cast<PoolWaiter*>(link));
-    cells_->upstream_rq_pending_active.sub();
-    user->set_pending_credit({});
-    user->on_pool_failed(reason, fault, error);
-  }
-  --host.holds;
-}
-
-template <class User>
 void ClusterState<User>::remove_host(HostT& host) noexcept {
   host.removed = true;
   ++host.holds;  // it must not go while its connections do
@@ -672,8 +340,8 @@ void ClusterState<User>::remove_host(HostT& host) noexcept {
 
 template <class User>
 void ClusterState<User>::drop_if_unused(HostT& host) noexcept {
-  if (!host.removed || host.holds != 0 || host.num_connections != 0 || host.num_pending != 0 ||
-      host.num_h2_pending != 0) {
+  if (!host.removed || host.holds != 0 || host.num_connections != 0 || host.h1.num != 0 ||
+      host.h2.num != 0 || host.tcp.num != 0) {
     return;
   }
   for (size_t i = 0; i < retired_.size(); ++i) {
@@ -699,3 +367,5 @@ void ClusterState<User>::drop_all() noexcept {
 }
 
 }  // namespace sluice::upstream
+
+#include "upstream/cluster_pools.h"  // IWYU pragma: export

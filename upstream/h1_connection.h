@@ -43,8 +43,10 @@ class H1Connection : public net::Deferred, public net::Link {
   static constexpr int kMaxInterim = 16;
   static constexpr int kReadsPerTurn = 8;
 
-  H1Connection(HostT& host, net::Loop& loop, base::BlockPool& blocks) noexcept
+  // kTcp: it carries a tunnel from its first byte on, for the one user that it gets.
+  H1Connection(PoolKind kind, HostT& host, net::Loop& loop, base::BlockPool& blocks) noexcept
       : Deferred([](Deferred* self) noexcept { delete static_cast<H1Connection*>(self); }),
+        kind_(kind),
         host_(host),
         loop_(loop),
         blocks_(blocks) {
@@ -53,6 +55,7 @@ class H1Connection : public net::Deferred, public net::Link {
 
   net::Stream& stream() noexcept { return stream_; }
   HostT& host() noexcept { return host_; }
+  PoolKind kind() const noexcept { return kind_; }
   User* user() noexcept { return user_; }
   bool used_before() const noexcept { return num_requests_ > 1; }
   uint64_t num_requests() const noexcept { return num_requests_; }
@@ -95,10 +98,12 @@ class H1Connection : public net::Deferred, public net::Link {
     loop_.again(again_);
   }
 
-  // After 101 or a 2xx to CONNECT: everything from here on is the tunnel's.
+  // After 101 or a 2xx to CONNECT, or at once: everything from here on is the tunnel's.
   void become_tunnel(base::Arena* arena) noexcept {
+    phase_ = Phase::kBody;
     body_.start({http::Framing::Kind::kUntilClose, 0}, arena);
     tunnel_ = true;
+    loop_.again(again_);  // the endpoint may have spoken first
   }
 
   // The user is done with it. Back to the pool if it may be used again, else closed.
@@ -162,6 +167,7 @@ class H1Connection : public net::Deferred, public net::Link {
   void finish(http::FieldList* trailers) noexcept;
 
   // Read for every response.
+  const PoolKind kind_;
   net::Stream stream_;
   HostT& host_;
   net::Loop& loop_;

@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "net/stream.h"
 #include "net/timer.h"
+#include "upstream/h2_keepalive.h"
 #include "upstream/h2_reader.h"
 #include "upstream/host.h"
 
@@ -67,13 +68,15 @@ class H2Connection : public net::Deferred, public net::Link {
  public:
   using HostT = Host<User>;
   using Call = H2Call<User>;
+  using Pool = H2Pool<User>;
   static constexpr int kMaxInterim = 16;
 
   H2Connection(HostT& host, net::Loop& loop, base::BlockPool& blocks, base::Slab& slab,
-               base::H2Cells& cells) noexcept
+               base::H2Cells& cells, base::Random& random) noexcept
       : Deferred([](Deferred* self) noexcept { delete static_cast<H2Connection*>(self); }),
         host_(host),
         loop_(loop),
+        random_(random),
         codec_(http::H2Codec::Role::kClient, host.transport->h2_options, slab, blocks, cells),
         reader_(*this, stream_, codec_, loop, blocks) {
     stream_.template set_owner<&H2Connection::on_stream>(this);
@@ -82,6 +85,7 @@ class H2Connection : public net::Deferred, public net::Link {
 
   net::Stream& stream() noexcept { return stream_; }
   http::H2Codec& codec() noexcept { return codec_; }
+  static constexpr PoolKind kind() noexcept { return PoolKind::kHttp2; }
   HostT& host() noexcept { return host_; }
   bool used_before() const noexcept { return num_requests_ > 1; }
   base::MonoNs connect_started() const noexcept { return connect_started_; }
@@ -97,8 +101,9 @@ class H2Connection : public net::Deferred, public net::Link {
     if (phase_ != Phase::kOpen || draining_ || stream_.peer_closed()) return false;
     if (!codec_.can_open()) return false;
     return settled_ ||
-           num_calls_ < (host_.h2_stream_limit == HostT::kUnknownLimit ? 1 : host_.h2_stream_limit);
+           num_calls_ < (host_.h2.stream_limit == Pool::kUnknownLimit ? 1 : host_.h2.stream_limit);
   }
+  bool connecting() const noexcept { return phase_ == Phase::kConnecting; }
 
   // ---- For the user.
   // Begins a stream; the user then sends its request with codec(). Counts towards can_open().
@@ -108,6 +113,7 @@ class H2Connection : public net::Deferred, public net::Link {
     ++num_requests_;
     const uint32_t most = host_.transport->value.max_requests_per_connection;
     if (most != 0 && num_requests_ >= most) draining_ = true;
+    if (keepalive_.stale(loop_.now())) ping();
   }
   void mark_dirty() noexcept { stream_.mark_dirty(); }
   void give_window(Call& call) noexcept {
@@ -128,6 +134,7 @@ class H2Connection : public net::Deferred, public net::Link {
 
  private:
   friend class ClusterState<User>;
+  friend struct H2Pool<User>;
   enum class Phase : uint8_t { kConnecting, kOpen };
   using Event = http::H2Codec::Event;
 
@@ -139,6 +146,7 @@ class H2Connection : public net::Deferred, public net::Link {
   }
   void on_written() noexcept;
   void on_timer() noexcept;
+  void ping() noexcept;
   void arm() noexcept;
   base::MonoNs deadline() const noexcept;
   // From the reader.
@@ -146,7 +154,7 @@ class H2Connection : public net::Deferred, public net::Link {
   void on_event(Event& event) noexcept;
   void on_end(const net::Stream::Read& r) noexcept;
   void on_read() noexcept {
-    heard_at_ = loop_.now();
+    if (keepalive_.heard(loop_.now())) arm();
     if (draining_ && num_calls_ == 0) close();
   }
   void take_head(Call& call, const Event& event) noexcept;
@@ -160,6 +168,7 @@ class H2Connection : public net::Deferred, public net::Link {
   net::Stream stream_;
   HostT& host_;
   net::Loop& loop_;
+  base::Random& random_;
   http::H2Codec codec_;
   H2Reader<H2Connection> reader_;
   Phase phase_ = Phase::kConnecting;
@@ -175,8 +184,7 @@ class H2Connection : public net::Deferred, public net::Link {
   base::MonoNs idle_since_ = 0;
   base::MonoNs connect_started_ = 0;
   std::optional<base::Address> local_;
-  base::MonoNs ping_sent_at_ = 0;  // 0: none under way
-  base::MonoNs heard_at_ = 0;
+  H2Keepalive keepalive_;
   base::Credit credit_;
   net::Timer timer_ = net::Timer::of<&H2Connection::on_timer>(this);
 };
@@ -204,7 +212,8 @@ void H2Connection<User>::on_stream(uint8_t events) noexcept {
     if ((events & net::kConnected) == 0) return;
     timer_.cancel();
     phase_ = Phase::kOpen;
-    heard_at_ = idle_since_ = loop_.now();
+    idle_since_ = loop_.now();
+    keepalive_.start(host_.transport->value.h2, loop_.now(), random_);
     host_.cluster->on_connected(*this);
     if (closed_) return;
     stream_.mark_dirty();
@@ -255,11 +264,8 @@ void H2Connection<User>::on_event(Event& event) noexcept {
       host_.cluster->on_goaway(*this);
       return;
     case Kind::kSettings:
-      host_.h2_stream_limit = std::min(codec_.max_concurrent_streams(), HostT::kUnknownLimit - 1);
+      host_.h2.stream_limit = std::min(codec_.max_concurrent_streams(), Pool::kUnknownLimit - 1);
       host_.cluster->on_more_streams(*this);
-      return;
-    case Kind::kPong:
-      ping_sent_at_ = 0;
       return;
     case Kind::kFailed:
       host_.cluster->cells().upstream_cx_protocol_error.add();
@@ -272,6 +278,7 @@ void H2Connection<User>::on_event(Event& event) noexcept {
       }
       return close();
     case Kind::kBegin:
+    case Kind::kPong:
     case Kind::kNone:
       return;
   }
@@ -383,16 +390,9 @@ bool H2Connection<User>::end(Call& call, bool request_sent) noexcept {
 
 template <class User>
 base::MonoNs H2Connection<User>::deadline() const noexcept {
-  const TransportValue& t = host_.transport->value;
-  base::MonoNs at = net::TimerWheel::kNever;
-  const int64_t idle = t.idle_timeout.count();
-  if (num_calls_ == 0 && idle > 0) at = idle_since_ + idle;
-  const int64_t every = t.h2.keepalive_interval.count();
-  if (every > 0) {
-    at = std::min(at, ping_sent_at_ != 0 ? ping_sent_at_ + t.h2.keepalive_timeout.count()
-                                         : heard_at_ + every);
-  }
-  return at;
+  const int64_t idle = host_.transport->value.idle_timeout.count();
+  const base::MonoNs at = keepalive_.deadline();
+  return num_calls_ == 0 && idle > 0 ? std::min(at, idle_since_ + idle) : at;
 }
 
 template <class User>
@@ -408,19 +408,27 @@ void H2Connection<User>::on_timer() noexcept {
   }
   const base::MonoNs now = loop_.now();
   if (deadline() > now) return arm();
-  const TransportValue& t = host_.transport->value;
-  const int64_t idle = t.idle_timeout.count();
+  const int64_t idle = host_.transport->value.idle_timeout.count();
   if (num_calls_ == 0 && idle > 0 && now >= idle_since_ + idle) {
     host_.cluster->cells().upstream_cx_idle_timeout.add();
     return close();
   }
-  if (ping_sent_at_ != 0) {  // no answer: the connection is dead (RFC 9113 6.7)
-    host_.cluster->h2_cells().keepalive_timeout.add();
-    fail_all(base::Reason::kUpstreamReset,
-             {base::Fault::Kind::kTimeout, base::Fault::Side::kBackend, false}, 0);
-    return close();
+  switch (keepalive_.step(now, random_)) {
+    case H2Keepalive::Step::kNothing:
+      return arm();
+    case H2Keepalive::Step::kPing:
+      return ping();
+    case H2Keepalive::Step::kDead:
+      host_.cluster->h2_cells().keepalive_timeout.add();
+      fail_all(base::Reason::kUpstreamReset,
+               {base::Fault::Kind::kTimeout, base::Fault::Side::kBackend, false}, 0);
+      return close();
   }
-  ping_sent_at_ = now;
+}
+
+template <class User>
+void H2Connection<User>::ping() noexcept {
+  keepalive_.sent(loop_.now());
   codec_.ping(num_requests_);
   stream_.mark_dirty();
   arm();

@@ -8,13 +8,12 @@
 #include "net/loop.h"
 #include "net/stream.h"
 #include "upstream/cluster.h"
+#include "upstream/h2_pool.h"
 
 namespace sluice::upstream {
 
 template <class User>
 class H1Connection;
-template <class User>
-class H2Connection;
 template <class User>
 class ClusterState;
 
@@ -56,6 +55,8 @@ struct HostCounts {
     return *this;
   }
 };
+// What a connection to an endpoint speaks; kTcp: nothing, it carries one tunnel and is not pooled.
+enum class PoolKind : uint8_t { kHttp1, kHttp2, kTcp };
 
 // Host is one endpoint as one worker knows it: its connections, what waits for one, and how much it
 // has to do. Worker-local; keyed by address and transport part, so it outlives endpoint sets; lives
@@ -68,38 +69,35 @@ struct Host {
   Connection* idle = nullptr;  // the most recently used first (its caches are warm)
   uint32_t active_requests = 0;
   uint32_t num_idle = 0;
-  uint32_t num_connections = 0;  // of both kinds: idle, busy and connecting
-  uint32_t num_connecting = 0;   // HTTP/1
-  uint32_t num_pending = 0;      // for HTTP/1
+  uint32_t num_connections = 0;  // of all kinds: idle, busy and connecting
   uint32_t holds = 0;
   HostCounts counts;           // those that are not told by the numbers above
   bool removed = false;        // not in the cluster's endpoints any more
   bool large_answers = false;  // the last response did not fit in a small block
-  net::List pending;           // users without a connection, first come first served
+  HostQueue h1;
+  HostQueue tcp;
   base::Lease<Transport> transport;
   base::Address address;
   std::string address_text;
   std::string hostname;
   uint64_t generation = 0;  // of the last endpoint set that had it
-  // All HTTP/1 connections, for draining.
+  // All but those of HTTP/2, for draining.
   net::List connections;
+  H2Pool<User> h2;
 
-  // HTTP/2: a connection serves many. Those that take one more stream, and all others (connecting,
-  // full, draining); what waits for a stream.
-  net::List h2_ready;
-  net::List h2_others;
-  net::List h2_pending;
-  uint32_t num_h2_pending = 0;
-  // Streams that the endpoint allowed on the last connection that said so (RFC 9113 6.5.2); until
-  // a connection's own SETTINGS come it is held to that, or to one.
-  static constexpr uint32_t kUnknownLimit = UINT32_MAX;
-  uint32_t h2_stream_limit = kUnknownLimit;
-  uint32_t num_h2_connecting = 0;  // or open, but their SETTINGS have not come
-
+  HostQueue& queue(PoolKind kind) noexcept {
+    return kind == PoolKind::kHttp1 ? h1 : kind == PoolKind::kTcp ? tcp : h2;
+  }
+  // More wait for a connection of that kind than are on their way.
+  bool wants_connection(PoolKind kind) const noexcept {
+    if (kind == PoolKind::kHttp2) return h2.needs_connection(num_connections);
+    const HostQueue& one_each = kind == PoolKind::kHttp1 ? h1 : tcp;
+    return one_each.num_connecting < one_each.num;
+  }
   HostCounts counts_now() const noexcept {
     HostCounts now = counts;
     now.cx_active = num_connections;
-    now.rq_pending_active = num_pending + num_h2_pending;
+    now.rq_pending_active = uint64_t{h1.num} + h2.num + tcp.num;
     now.rq_active = active_requests - now.rq_pending_active;
     return now;
   }

@@ -75,11 +75,14 @@ struct BreakerLimits {
   friend bool operator==(const BreakerLimits&, const BreakerLimits&) = default;
 };
 
-// HTTP/2 towards endpoints: codec options, and pings on connections that are silent.
+// HTTP/2 towards endpoints, or clients: codec options, and pings on connections that are silent.
 struct H2Value {
   http::H2Options codec;
   std::chrono::nanoseconds keepalive_interval{0};  // 0: off
   std::chrono::nanoseconds keepalive_timeout{0};
+  uint32_t keepalive_jitter_ppm = 150'000;  // of the interval, at most this is added
+  // Endpoints: before a new stream on a connection that was silent for so long. 0: off.
+  std::chrono::nanoseconds keepalive_idle_interval{0};
   friend bool operator==(const H2Value&, const H2Value&) = default;
 };
 

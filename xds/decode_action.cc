@@ -226,6 +226,25 @@ absl::Status decode_retry(const Context& context, const Path& at, const route::R
   return absl::OkStatus();
 }
 
+namespace {
+
+absl::Status decode_upgrade(const Context& context, const Path& at,
+                            const route::RouteAction::UpgradeConfig& in,
+                            router::ForwardAction* out) {
+  const bool enabled = !in.has_enabled() || in.enabled().value();
+  const std::string type = lower_case(in.upgrade_type());
+  (enabled ? out->upgrades : out->upgrades_disabled).push_back(type);
+  if (!in.has_connect_config()) return absl::OkStatus();
+  if (type != "connect") {
+    return context.error(Path(at, "connect_config"), "is for upgrade_type CONNECT, not for \"",
+                         in.upgrade_type(), "\"; remove it");
+  }
+  out->connect_terminates = enabled;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::Status decode_forward(const Context& context, const Path& at, const route::RouteAction& in,
                             router::ForwardAction* out) {
   if (absl::Status s = decode_target(context, at, in, out); !s.ok()) return s;
@@ -233,10 +252,11 @@ absl::Status decode_forward(const Context& context, const Path& at, const route:
   if (absl::Status s = decode_timeouts(context, at, in, out); !s.ok()) return s;
   out->cluster_not_found_status = not_found_status(in);
   out->priority = in.priority() == core::HIGH ? 1 : 0;
-  for (const route::RouteAction::UpgradeConfig& upgrade : in.upgrade_configs()) {
-    const bool enabled = !upgrade.has_enabled() || upgrade.enabled().value();
-    (enabled ? out->upgrades : out->upgrades_disabled)
-        .push_back(lower_case(upgrade.upgrade_type()));
+  for (int i = 0; i < in.upgrade_configs_size(); ++i) {
+    const Path here(at, "upgrade_configs", i);
+    if (absl::Status s = decode_upgrade(context, here, in.upgrade_configs(i), out); !s.ok()) {
+      return s;
+    }
   }
   if (!in.has_retry_policy()) return absl::OkStatus();
   return decode_retry(context, Path(at, "retry_policy"), in.retry_policy(), &out->retry);

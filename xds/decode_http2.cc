@@ -12,6 +12,15 @@ absl::Status decode_keepalive(const Context& context, const Path& at,
         decode_duration(context, Path(at, "interval"), in.interval(), &out->keepalive_interval);
     if (!s.ok()) return s;
   }
+  if (in.has_interval_jitter()) {
+    // Validated: between 0 and 100.
+    out->keepalive_jitter_ppm = static_cast<uint32_t>(in.interval_jitter().value() * 10'000);
+  }
+  if (in.has_connection_idle_interval()) {
+    absl::Status s = decode_duration(context, Path(at, "connection_idle_interval"),
+                                     in.connection_idle_interval(), &out->keepalive_idle_interval);
+    if (!s.ok()) return s;
+  }
   return decode_duration(context, Path(at, "timeout"), in.timeout(), &out->keepalive_timeout);
 }
 

@@ -110,10 +110,8 @@ override_stream_error_on_invalid_http_message: a bad message always ends its str
 use_oghttp2_codec: there is one codec
 custom_settings_parameters: no setting beside those of RFC 9113 is sent
 )"},
-      {"envoy.config.core.v3.KeepaliveSettings", "interval timeout", R"(
-interval_jitter: pings are sent on connections that were silent for the interval
-connection_idle_interval: pings are sent on connections that were silent for the interval
-)"},
+      {"envoy.config.core.v3.KeepaliveSettings",
+       "interval timeout interval_jitter connection_idle_interval"},
       {"envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", ""},
 
       {"envoy.config.endpoint.v3.ClusterLoadAssignment", "cluster_name endpoints policy"},

@@ -73,7 +73,8 @@ hash_policy: balancers that hash, which read it, are refused
 max_internal_redirects: internal redirects are refused
 hedge_policy: requests are not hedged yet
 )"},
-      {"envoy.config.route.v3.RouteAction.UpgradeConfig", "upgrade_type enabled"},
+      {"envoy.config.route.v3.RouteAction.UpgradeConfig", "upgrade_type enabled connect_config"},
+      {"envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig", "", {}, "allow_post"},
       {"envoy.config.route.v3.RouteAction.MaxStreamDuration",
        "max_stream_duration grpc_timeout_header_max grpc_timeout_header_offset"},
       {"envoy.config.route.v3.WeightedCluster", "clusters total_weight", R"(

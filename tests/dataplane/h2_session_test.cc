@@ -87,6 +87,115 @@ TEST(H2Session, MalformedRequestResetsOnlyItsStream) {
   }
 }
 
+TEST(H2Session, DrainSaysGoawayTwiceAndStreamsFinish) {
+  std::atomic<bool> answer{false};
+  ScriptedOrigin origin([&](Socket& socket, int) {
+    socket.receive_until("\r\n\r\n");
+    while (!answer) std::this_thread::yield();
+    socket.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    socket.receive_all();
+  });
+  auto config = pair_config(Http::k1, origin.port());
+  config.http.drain_timeout = milliseconds(20);
+  TestProxy proxy(std::move(config));
+  H2Peer client(Socket::connect(proxy.port()), H2Peer::Role::kClient);
+  const int32_t id = client.get("/");
+  ASSERT_TRUE(client.run_until(
+      [&] { return client.settled() && proxy.stat("cluster.c.upstream_rq_active") == 1; }));
+  proxy.on_main([&] { proxy.server().drain(30 * base::kNsPerSec, [] {}); });
+  ASSERT_TRUE(client.run_until([&] { return client.goaways().size() == 2; }));
+  EXPECT_EQ(client.goaways()[0].last_id, INT32_MAX);
+  EXPECT_EQ(client.goaways()[1].last_id, id);
+  EXPECT_EQ(client.goaways()[1].code, uint32_t{NGHTTP2_NO_ERROR});
+  answer = true;
+  ASSERT_TRUE(client.run_until_ended(id));
+  EXPECT_EQ(client.stream(id).body, "ok");
+  EXPECT_TRUE(client.run_until_closed());
+}
+
+// A request that is under way when the time is up is answered, behind both GOAWAYs.
+TEST(H2Session, MaxConnectionDurationDrains) {
+  std::atomic<bool> answer{false};
+  ScriptedOrigin origin([&](Socket& socket, int) {
+    socket.receive_until("\r\n\r\n");
+    while (!answer) std::this_thread::yield();
+    socket.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    socket.receive_all();
+  });
+  auto config = pair_config(Http::k1, origin.port());
+  config.http.max_connection_duration = milliseconds(500);
+  config.http.drain_timeout = milliseconds(20);
+  TestProxy proxy(std::move(config));
+  H2Peer client(Socket::connect(proxy.port()), H2Peer::Role::kClient);
+  const int32_t id = client.get("/");
+  ASSERT_TRUE(client.run_until([&] { return client.goaways().size() == 2; }));
+  EXPECT_EQ(client.goaways()[0].last_id, INT32_MAX);
+  EXPECT_EQ(client.goaways()[1].last_id, id);
+  EXPECT_EQ(client.goaways()[1].code, uint32_t{NGHTTP2_NO_ERROR});
+  answer = true;
+  ASSERT_TRUE(client.run_until_ended(id));
+  EXPECT_EQ(client.stream(id).body, "ok");
+  EXPECT_TRUE(client.run_until_closed());
+  EXPECT_EQ(proxy.stat("http.in.downstream_cx_max_duration_reached"), 1u);
+  EXPECT_EQ(proxy.stat("http.in.downstream_cx_drain_close"), 1u);
+}
+
+TEST(H2Session, HeadThatNeverEndsTimesOut) {
+  EchoOrigin origin;
+  auto config = pair_config(Http::k1, origin.port());
+  config.http.request_headers_timeout = milliseconds(300);
+  TestProxy proxy(std::move(config));
+  Socket client = Socket::connect(proxy.port());
+  constexpr uint8_t kEndStream = 1;  // and no END_HEADERS
+  ASSERT_TRUE(client.send(base::cat(kH2Preface, h2_frame(NGHTTP2_SETTINGS, 0, 0, ""),
+                                    h2_frame(NGHTTP2_HEADERS, kEndStream, 1, h2_block(kRequest)))));
+  ASSERT_TRUE(proxy.wait_stat("http.in.downstream_rq_header_timeout", 1));
+  EXPECT_TRUE(proxy.wait_stat("http2.goaway_sent", 1));
+  client.half_close();
+  // The last stream, and ENHANCE_YOUR_CALM.
+  const std::string goaway = h2_frame(NGHTTP2_GOAWAY, 0, 0, std::string("\0\0\0\1\0\0\0\x0b", 8));
+  EXPECT_THAT(client.receive_all(), ::testing::HasSubstr(goaway));
+  EXPECT_EQ(proxy.stat("http.in.downstream_rq_active"), 0u);
+}
+
+TEST(H2Session, SilentClientsArePingedAndStayWhileTheyAnswer) {
+  EchoOrigin origin;
+  auto config = pair_config(Http::k1, origin.port());
+  config.http.h2.keepalive_interval = milliseconds(20);
+  config.http.h2.keepalive_timeout = std::chrono::seconds(20);
+  TestProxy proxy(std::move(config));
+  H2Peer client(Socket::connect(proxy.port()), H2Peer::Role::kClient);
+  ASSERT_TRUE(client.run_until([&] { return client.pings() >= 3; }));
+  const int32_t id = client.get("/");
+  ASSERT_TRUE(client.run_until_ended(id));
+  EXPECT_EQ(client.stream(id).status(), 200);
+  EXPECT_EQ(proxy.stat("http2.keepalive_timeout"), 0u);
+}
+
+// With a request under way, too: its endpoint hears of it.
+TEST(H2Session, ClientsThatAnswerNoPingAreGone) {
+  std::atomic<bool> gone{false};
+  ScriptedOrigin origin([&](Socket& socket, int) {
+    socket.receive_until("\r\n\r\n");
+    gone = socket.closed_by_peer();
+  });
+  auto config = pair_config(Http::k1, origin.port());
+  config.http.h2.keepalive_interval = milliseconds(20);
+  config.http.h2.keepalive_timeout = milliseconds(20);
+  TestProxy proxy(std::move(config));
+  Socket client = Socket::connect(proxy.port());
+  ASSERT_TRUE(client.send(base::cat(kH2Preface, h2_frame(NGHTTP2_SETTINGS, 0, 0, ""),
+                                    h2_frame(NGHTTP2_HEADERS, 5, 1, h2_block(kRequest)))));
+  EXPECT_TRUE(proxy.wait_stat("http2.keepalive_timeout", 1));
+  EXPECT_TRUE(proxy.wait_stat("http.in.downstream_cx_destroy", 1));
+  EXPECT_EQ(proxy.stat("http.in.downstream_rq_active"), 0u);
+  EXPECT_EQ(proxy.stat("http.in.downstream_rq_rx_reset"), 1u);
+  EXPECT_TRUE(client.receive_all().find("HTTP") == std::string::npos);
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!gone && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_TRUE(gone);
+}
+
 TEST(H2Session, IdleTimeoutSaysGoaway) {
   EchoOrigin origin;
   auto config = pair_config(Http::k1, origin.port());
@@ -142,6 +251,8 @@ class H2Flood : public ::testing::TestWithParam<Flood> {};
 const Flood kFloods[] = {
     {"Ping", "outbound_control_flood",
      [](int32_t) { return h2_frame(NGHTTP2_PING, 0, 0, "12345678"); }},
+    {"Settings", "outbound_control_flood",
+     [](int32_t) { return h2_frame(NGHTTP2_SETTINGS, 0, 0, ""); }},
     {"EmptyData", "inbound_empty_frames_flood",
      [](int32_t nth) {
        if (nth > 0) return h2_frame(NGHTTP2_DATA, 0, 1, "");
@@ -161,8 +272,12 @@ INSTANTIATE_TEST_SUITE_P(, H2Flood, ::testing::ValuesIn(kFloods),
 
 TEST_P(H2Flood, EndsTheConnectionWithItsCounter) {
   EchoOrigin origin;
-  TestProxy proxy(pair_config(Http::k1, origin.port()));
+  auto config = pair_config(Http::k1, origin.port());
+  config.http.request_headers_timeout = {};  // it would end a flood without requests before
+  TestProxy proxy(std::move(config));
   Socket client = Socket::connect(proxy.port());
+  const int little = 4096;  // what the kernel takes of the answers is soon full
+  ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
   ASSERT_TRUE(client.send(std::string(kH2Preface) + h2_frame(NGHTTP2_SETTINGS, 0, 0, "")));
   uint64_t most = 0;
   int32_t nth = 0;

@@ -9,11 +9,13 @@
 #include <cstdlib>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/text.h"
+#include "tests/support/h2_peer.h"
 #include "tests/support/test_proxy.h"
 
 namespace sluice::testing {
@@ -83,6 +85,30 @@ class Clients {
       for (int n = 0; n < 3; ++n) expect_200(socket, "", &rest);
     }
   }
+  // HTTP/2: a few streams at once, every eighth of them reset, and every 50th connection left.
+  void multiplexes(int num, std::string_view path) {
+    std::unique_ptr<H2Peer> peer;
+    for (int i = 0; i < num; i += 4) {
+      if (peer == nullptr || peer->closed() || !peer->goaways().empty() || i % 200 == 0) {
+        peer = std::make_unique<H2Peer>(Socket::connect(port_), H2Peer::Role::kClient);
+      }
+      int32_t ids[4];
+      for (int32_t& id : ids) id = peer->get(path);
+      const int32_t given_up = peer->request({{":method", "POST"},
+                                              {":scheme", "http"},
+                                              {":authority", "h"},
+                                              {":path", std::string(path)}},
+                                             false);
+      peer->data(given_up, "part", false);
+      for (const int32_t id : ids) {
+        const bool ended = peer->run_until_ended(id);
+        const H2Peer::Stream& s = peer->stream(id);
+        ++(ended && s.status() == 200 && s.body == "ok" ? served : failed);
+      }
+      peer->reset(given_up, NGHTTP2_CANCEL);
+      peer->flush();
+    }
+  }
   // Leaves in the middle of whatever it is.
   void leaves(int num) {
     for (int i = 0; i < num; ++i) {
@@ -141,14 +167,27 @@ ScriptedOrigin::Script serve() {
   };
 }
 
+// The same in HTTP/2; a connection is left by GOAWAY after 40 requests.
+ScriptedOrigin::Script serve_h2() {
+  return [](Socket& socket, int) {
+    H2Peer peer(std::move(socket), H2Peer::Role::kServer);
+    int num = 0;
+    peer.serve([&](int32_t id) {
+      peer.respond(id, {{":status", "200"}}, false);
+      peer.data(id, "ok", true);
+      if (++num == 40) peer.goaway(id);
+    });
+  };
+}
+
 // One change of each kind; `n` says to what.
-void change(TestProxy& proxy, int n, uint16_t a, uint16_t b) {
+void change(TestProxy& proxy, int n, uint16_t a, uint16_t b, uint16_t h2) {
   dataplane::Server& server = proxy.server();
   dataplane::TablesBuilder& builder = server.builder();
-  switch (n % 6) {
+  switch (n % 7) {
     case 0: {  // endpoints: one, the other, both
-      const std::vector<uint16_t> ports = n % 18 == 0   ? std::vector<uint16_t>{a}
-                                          : n % 18 == 6 ? std::vector<uint16_t>{b}
+      const std::vector<uint16_t> ports = n % 21 == 0   ? std::vector<uint16_t>{a}
+                                          : n % 21 == 7 ? std::vector<uint16_t>{b}
                                                         : std::vector<uint16_t>{a, b};
       ASSERT_TRUE(builder.put_cluster(static_cluster("c", ports)).ok());
       break;
@@ -172,7 +211,7 @@ void change(TestProxy& proxy, int n, uint16_t a, uint16_t b) {
       break;
     }
     case 3:  // a cluster and a listener that nobody uses come and go
-      if (n % 12 == 3) {
+      if (n % 14 == 3) {
         ASSERT_TRUE(builder.put_cluster(static_cluster("x", {a})).ok());
         auto listener = proxy.listener();
         listener.name = "x";
@@ -188,6 +227,13 @@ void change(TestProxy& proxy, int n, uint16_t a, uint16_t b) {
       server.access_log().reopen();
       server.take_census([](std::vector<dataplane::Worker::Census>) {});
       break;
+    case 5: {  // the endpoint of HTTP/2 comes and goes with its pool
+      auto cluster = static_cluster("h2", {h2});
+      cluster.transport.http = upstream::TransportValue::Http::kHttp2;
+      cluster.transport.max_requests_per_connection = static_cast<uint32_t>(n % 3 * 20);
+      ASSERT_TRUE(builder.put_cluster(cluster).ok());
+      break;
+    }
     default:
       server.stats().visit({.counter = [](std::string_view, uint64_t) {},
                             .gauge = [](std::string_view, int64_t) {},
@@ -201,16 +247,17 @@ void change(TestProxy& proxy, int n, uint16_t a, uint16_t b) {
 }
 
 TEST(ChurnStress, NothingFailsWhileEverythingChanges) {
-  ScriptedOrigin a(serve()), b(serve());
+  ScriptedOrigin a(serve()), b(serve()), h2(serve_h2());
   TestProxy::Config config;
   config.workers = 3;
   config.http.upgrades = {"websocket"};
   dataplane::AccessLogValue log;
   log.path = "/dev/null";
   config.http.access_logs = {log};
-  config.routes = {forward_route("/", "c")};
-  config.routes[0].forward.timeout = std::chrono::seconds(60);
-  config.clusters = {static_cluster("c", {a.port(), b.port()})};
+  config.routes = {forward_route("/h2/", "h2"), forward_route("/", "c")};
+  for (auto& route : config.routes) route.forward.timeout = std::chrono::seconds(60);
+  config.clusters = {static_cluster("c", {a.port(), b.port()}), static_cluster("h2", {h2.port()})};
+  config.clusters[1].transport.http = upstream::TransportValue::Http::kHttp2;
   TestProxy proxy(std::move(config));
 
   Clients clients(proxy.port());
@@ -219,15 +266,18 @@ TEST(ChurnStress, NothingFailsWhileEverythingChanges) {
   clients.start(1, [&] { clients.posts(rounds(300)); });
   clients.start(1, [&] { clients.pipelines(rounds(200)); });
   clients.start(1, [&] { clients.leaves(rounds(500)); });
+  clients.start(2, [&] { clients.multiplexes(rounds(800), "/a"); });
+  clients.start(2, [&] { clients.multiplexes(rounds(800), "/h2/a"); });
   clients.start(1, [&] { clients.tunnels(20); });  // last: ends when nobody else runs
   int versions = 0;
   while (clients.running() || versions < 100) {
-    proxy.on_main([&] { change(proxy, versions, a.port(), b.port()); });
+    proxy.on_main([&] { change(proxy, versions, a.port(), b.port(), h2.port()); });
     ++versions;
   }
   clients.join();
   EXPECT_EQ(clients.failed, 0) << "of " << clients.served << " over " << versions << " changes";
-  EXPECT_EQ(clients.served, 3 * rounds(1000) + rounds(500) + rounds(300) + 3 * rounds(200));
+  EXPECT_EQ(clients.served,
+            3 * rounds(1000) + rounds(500) + rounds(300) + 3 * rounds(200) + 4 * rounds(800));
   EXPECT_EQ(proxy.stat("sluice.worker.internal_errors"), 0u);
 
   size_t live = 0;

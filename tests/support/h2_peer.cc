@@ -65,7 +65,7 @@ struct H2PeerCallbacks {
         peer.goaways_.push_back({frame->goaway.last_stream_id, frame->goaway.error_code});
         break;
       case NGHTTP2_PING:
-        if (frame->hd.flags & NGHTTP2_FLAG_ACK) ++peer.pongs_;
+        ++(frame->hd.flags & NGHTTP2_FLAG_ACK ? peer.pongs_ : peer.pings_);
         break;
       case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) peer.settled_ = true;

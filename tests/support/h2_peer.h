@@ -83,6 +83,7 @@ class H2Peer {
   Stream& stream(int32_t id) { return streams_[id]; }
   std::map<int32_t, Stream>& streams() { return streams_; }
   const std::vector<Goaway>& goaways() const { return goaways_; }
+  uint32_t pings() const { return pings_; }  // each was answered by nghttp2
   uint32_t pongs() const { return pongs_; }
   bool settled() const { return settled_; }  // the peer's SETTINGS came
   bool closed() const { return closed_; }
@@ -108,6 +109,7 @@ class H2Peer {
   std::map<int32_t, Stream> streams_;
   std::map<int32_t, Out> sending_;
   std::vector<Goaway> goaways_;
+  uint32_t pings_ = 0;
   uint32_t pongs_ = 0;
   bool settled_ = false;
   bool closed_ = false;

@@ -29,7 +29,7 @@ class PoolTest : public testing::Test {
     }
     if (host_ != nullptr) {
       for (Asker& asker : askers_) {
-        if (asker.linked()) site_->state().forget(*host_, &asker, false);
+        if (asker.linked()) site_->state().forget(*host_, &asker, PoolKind::kHttp1);
       }
     }
     site_.reset();
@@ -61,7 +61,7 @@ class PoolTest : public testing::Test {
 
 TEST_F(PoolTest, OneConnectionForEachThatWaits) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(ask(), base::Reason::kNone);
-  EXPECT_EQ(host_->num_connecting, 3u);
+  EXPECT_EQ(host_->h1.num_connecting, 3u);
   ASSERT_TRUE(wait_served(3));
   EXPECT_EQ(site_->state().num_connections(), 3u);
   EXPECT_EQ(stat("upstream_cx_total"), 3u);
@@ -73,13 +73,13 @@ TEST_F(PoolTest, BeyondMaxConnectionsTheyWait) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(ask(), base::Reason::kNone);
   ASSERT_TRUE(wait_served(2));
   EXPECT_EQ(site_->state().num_connections(), 2u);
-  EXPECT_EQ(host_->num_pending, 3u);
+  EXPECT_EQ(host_->h1.num, 3u);
   EXPECT_EQ(stat("upstream_cx_overflow"), 3u);
   // A connection that ends makes room for one that waits.
   askers_[0].connection->abort();
   askers_[0].connection = nullptr;
   ASSERT_TRUE(wait_served(2));
-  EXPECT_EQ(host_->num_pending, 2u);
+  EXPECT_EQ(host_->h1.num, 2u);
 }
 
 TEST_F(PoolTest, AHostWithoutAConnectionGetsOneWhateverTheLimit) {
@@ -87,7 +87,7 @@ TEST_F(PoolTest, AHostWithoutAConnectionGetsOneWhateverTheLimit) {
   EXPECT_EQ(ask(), base::Reason::kNone);
   EXPECT_EQ(ask(), base::Reason::kNone);
   ASSERT_TRUE(wait_served(1));
-  EXPECT_EQ(host_->num_pending, 1u);
+  EXPECT_EQ(host_->h1.num, 1u);
 }
 
 TEST_F(PoolTest, BeyondMaxPendingTheyAreRefused) {
@@ -110,7 +110,7 @@ TEST_F(PoolTest, PrioritiesHaveLimitsOfTheirOwn) {
 TEST_F(PoolTest, WhoLeavesTheQueueGivesItsPlaceBack) {
   limits().max_pending_requests = 1;
   ASSERT_EQ(ask(), base::Reason::kNone);
-  site_->state().forget(*host_, &askers_.back(), false);
+  site_->state().forget(*host_, &askers_.back(), PoolKind::kHttp1);
   EXPECT_EQ(stat("upstream_rq_pending_active"), 0u);
   EXPECT_EQ(ask(), base::Reason::kNone);
 }

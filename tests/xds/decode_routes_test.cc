@@ -109,7 +109,8 @@ TEST(DecodeRoutes, TakesForwardActions) {
     cluster: c, cluster_not_found_response_code: NOT_FOUND, prefix_rewrite: /x,
     host_rewrite_literal: h, append_x_forwarded_host: true, timeout: 1s, idle_timeout: 0s,
     priority: HIGH, max_stream_duration: {max_stream_duration: 3s},
-    upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: y, enabled: false}]},
+    upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: y, enabled: false},
+      {upgrade_type: CONNECT, connect_config: {}}]},
     request_headers_to_add: [{header: {key: A, value: b}, append_action: ADD_IF_ABSENT,
       keep_empty_value: true}], request_headers_to_remove: X-Q,
     response_headers_to_add: {header: {key: c, value: d}, append: false}})");
@@ -125,7 +126,8 @@ TEST(DecodeRoutes, TakesForwardActions) {
   EXPECT_EQ(got.forward.idle_timeout, 0s);
   EXPECT_EQ(got.forward.max_stream_duration, 3s);
   EXPECT_EQ(got.forward.priority, 1);
-  EXPECT_THAT(got.forward.upgrades, ElementsAre("websocket"));
+  EXPECT_THAT(got.forward.upgrades, ElementsAre("websocket", "connect"));
+  EXPECT_TRUE(got.forward.connect_terminates);
   EXPECT_THAT(got.forward.upgrades_disabled, ElementsAre("y"));
   using Action = http::HeaderMutation::Action;
   EXPECT_EQ(got.request_headers.add[0].name, "a");
@@ -223,6 +225,10 @@ TEST(DecodeRoutes, RefusesWithPathAndRemedy) {
        "FilterConfig, disabled: true}}}]}}}",
        "route.weighted_clusters.clusters[0].typed_per_filter_config: settings of a filter per "
        "weighted cluster are not supported yet; set them on the route"},
+      {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT}, "
+       "{upgrade_type: websocket, connect_config: {}}]}}",
+       "route.upgrade_configs[1].connect_config: is for upgrade_type CONNECT, not for "
+       "\"websocket\"; remove it"},
       {"{match: {prefix: /}, direct_response: {status: 99}}",
        "direct_response.status: must be >= 200 and < 600, is 99"},
   };
