@@ -84,6 +84,11 @@ std::vector<Page> make_pages() {
       {"/quitquitquit", "exit the server", quit, true},
       {"/ready", "print server state, return 200 if LIVE, otherwise return 503", show_ready},
       {"/reopen_logs", "reopen access logs", reopen_logs, true},
+      {"/runtime", "print runtime values", show_runtime},
+      {"/runtime_modify",
+       "modify runtime: sets each key that is given in the admin layer; an empty value takes it "
+       "out",
+       modify_runtime, true},
       {"/server_info", "print server version/status information", show_server_info},
       {"/stats",
        "print server stats",

@@ -99,6 +99,9 @@ void show_listeners(Site&, const Request&, const Reply&);
 void show_cost(Site&, const Request&, const Reply&);
 void show_tables(Site&, const Request&, const Reply&);
 void show_memory(Site&, const Request&, const Reply&);
+// runtime_pages.cc
+void show_runtime(Site&, const Request&, const Reply&);
+void modify_runtime(Site&, const Request&, const Reply&);
 // process_pages.cc
 void show_home(Site&, const Request&, const Reply&);
 void show_help(Site&, const Request&, const Reply&);

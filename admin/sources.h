@@ -10,6 +10,7 @@
 
 #include "base/histogram.h"
 #include "xds/config_dump.h"
+#include "xds/runtime.h"
 
 namespace sluice::admin {
 
@@ -43,6 +44,10 @@ struct Sources {
   std::function<xds::DumpInput()> config;
   // True: by a control plane.
   std::function<bool(std::string_view cluster)> added_via_api;
+  std::function<xds::Runtime::View()> runtime;
+  // Keys and values for the admin layer.
+  std::function<absl::Status(const std::vector<std::pair<std::string, std::string>>&)>
+      modify_runtime;
   std::string version;  // Envoy's five parts
   std::string node;     // envoy.config.core.v3.Node, serialised
   std::vector<std::pair<std::string, std::string>> command_line;

@@ -63,6 +63,18 @@ void add_control_plane(const xds::Sources& sources, StatList* out) {
   }
 }
 
+void add_runtime(const xds::Runtime::Stats& s, StatList* out) {
+  out->counter("runtime.load_success", s.load_success);
+  out->counter("runtime.load_error", s.load_error);
+  out->counter("runtime.override_dir_exists", s.override_dir_exists);
+  out->counter("runtime.override_dir_not_exists", s.override_dir_not_exists);
+  out->counter("runtime.deprecated_feature_use", 0);
+  out->gauge("runtime.deprecated_feature_seen_since_process_start", 0);
+  out->gauge("runtime.admin_overrides_active", s.admin_overrides_active);
+  out->gauge("runtime.num_keys", s.num_keys);
+  out->gauge("runtime.num_layers", s.num_layers);
+}
+
 void add_stats(Process& process, base::MonoNs started_at, std::vector<Stat>* list) {
   StatList out(list);
   dataplane::Server& server = process.server();
@@ -90,6 +102,7 @@ void add_stats(Process& process, base::MonoNs started_at, std::vector<Stat>* lis
   out.gauge("sluice.tables.live", server.tables().live().size());
   const int64_t effect = server.publish_to_effect_ns();
   if (effect >= 0) out.gauge("sluice.tables.publish_to_effect_ns", static_cast<uint64_t>(effect));
+  add_runtime(process.assembler().runtime().stats(), &out);
   if (!process.sources().empty()) add_control_plane(process.sources(), &out);
   const xds::Demands& demands = process.assembler().demands();
   out.counter("sluice.on_demand.asked", demands.stats().asked);
@@ -98,6 +111,13 @@ void add_stats(Process& process, base::MonoNs started_at, std::vector<Stat>* lis
   out.counter("sluice.on_demand.timed_out", demands.stats().timed_out);
   out.counter("sluice.on_demand.refused", demands.stats().refused);
   out.gauge("sluice.on_demand.pending", demands.num_pending());
+  if (process.load_reporter() != nullptr) {
+    const xds::LoadReporter::Stats& s = process.load_reporter()->stats();
+    out.counter("load_reporter.requests", s.requests);
+    out.counter("load_reporter.responses", s.responses);
+    out.counter("load_reporter.errors", s.errors);
+    out.counter("load_reporter.retries", s.retries);
+  }
   if (process.last_good() != nullptr) {
     out.gauge("sluice.last_good.not_confirmed", process.sources().num_restored());
     out.gauge("sluice.last_good.saved_at_ms",
@@ -240,6 +260,9 @@ admin::Sources admin_sources(Process& process) {
       .stats = [p, started_at](std::vector<Stat>* out) { add_stats(*p, started_at, out); },
       .config = [p, started_wall] { return config_of(*p, started_wall); },
       .added_via_api = [p](std::string_view name) { return is_dynamic_cluster(*p, name); },
+      .runtime = [p] { return p->assembler().runtime().view(); },
+      .modify_runtime =
+          [p](const auto& changes) { return p->assembler().runtime().modify(changes); },
       .version = xds::version_parts(),
       .node = process.bootstrap().node.bytes,
       .command_line = command_line_of(process.flags()),

@@ -7,6 +7,8 @@
 #include "app/admin_sources.h"
 #include "base/text.h"
 #include "dataplane/log.h"
+#include "xds/cluster_loads.h"
+#include "xds/connect.h"
 
 namespace sluice::app {
 namespace {
@@ -61,6 +63,8 @@ Process::Process(xds::Flags flags, xds::Bootstrap bootstrap)
 
 Process::~Process() {
   admin_.reset();
+  load_reporter_.reset();
+  load_servers_.clear();
   if (sources_) sources_->stop();
   assembler_.reset();
   sources_.reset();
@@ -93,7 +97,27 @@ absl::Status Process::wire() {
   assembler_ = std::make_unique<xds::Assembler>(std::move(options), *server_, executor_);
   if (absl::Status status = assembler_->add_static(bootstrap_); !status.ok()) return status;
   if (absl::Status status = make_sources(); !status.ok()) return status;
+  if (absl::Status status = make_load_reporter(); !status.ok()) return status;
   return start_admin();
+}
+
+absl::Status Process::make_load_reporter() {
+  if (!bootstrap_.load_stats) return absl::OkStatus();
+  const auto& servers = bootstrap_.load_stats->servers;
+  std::vector<xds::Transport*> pointers;
+  for (const xds::ControlPlane& server : servers) {
+    auto transport = xds::connect_grpc(server, servers.size() > 1, executor_);
+    if (!transport.ok()) return transport.status();
+    pointers.push_back(transport->get());
+    load_servers_.push_back(*std::move(transport));
+  }
+  xds::LoadReporter::Options options;
+  options.node = bootstrap_.node.bytes;
+  options.collect = [this](auto done) { xds::collect_loads(*server_, std::move(done)); };
+  options.log = log_client;
+  load_reporter_ =
+      std::make_unique<xds::LoadReporter>(std::move(options), std::move(pointers), executor_);
+  return absl::OkStatus();
 }
 
 absl::Status Process::start_admin() {
@@ -145,6 +169,7 @@ void Process::use_last_good(xds::Sources::Options* options) {
 
 int Process::run() {
   const absl::Status started = assembler_->start(sources_.get());
+  if (started.ok() && load_reporter_) load_reporter_->start();
   if (started.ok()) server_->run();  // else on_failure() has said why
   log::info("main", "exiting");
   log::flush();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,6 +14,7 @@
 #include "xds/bootstrap.h"
 #include "xds/flags.h"
 #include "xds/last_good.h"
+#include "xds/load_reporter.h"
 #include "xds/sources.h"
 
 namespace sluice::app {
@@ -40,6 +42,7 @@ class Process {
   xds::Assembler& assembler() noexcept { return *assembler_; }
   const xds::Sources& sources() const noexcept { return *sources_; }
   const xds::LastGood* last_good() const noexcept { return last_good_.get(); }  // null: off
+  const xds::LoadReporter* load_reporter() const noexcept { return load_reporter_.get(); }
   const xds::Bootstrap& bootstrap() const noexcept { return bootstrap_; }
   const xds::Flags& flags() const noexcept { return flags_; }
 
@@ -48,6 +51,7 @@ class Process {
   absl::Status wire();
   absl::Status make_sources();
   void use_last_good(xds::Sources::Options* options);
+  absl::Status make_load_reporter();
   absl::Status start_admin();
   void on_signal(int signal);
   void on_live();
@@ -62,6 +66,8 @@ class Process {
   std::unique_ptr<xds::Assembler> assembler_;
   std::unique_ptr<xds::LastGood> last_good_;  // null: off
   std::unique_ptr<xds::Sources> sources_;
+  std::vector<std::unique_ptr<xds::Transport>> load_servers_;
+  std::unique_ptr<xds::LoadReporter> load_reporter_;  // null: the bootstrap has none
   std::unique_ptr<admin::AdminServer> admin_;  // null: the bootstrap has none
   bool shutting_down_ = false;                 // by a signal; admin may drain before
   int exit_code_ = 0;

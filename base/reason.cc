@@ -59,6 +59,7 @@ constexpr ReasonText kTexts[] = {
     {"redirect", 301, F::kNone, "direct_response", "", "the route redirects"},
     {"https_required", 301, F::kNone, "direct_response", "", "the virtual host requires TLS"},
     {"filter_response", 200, F::kNone, "filter_response", "", "a filter answered"},
+    {"filter_config_missing", 500, F::kNFCF, "filter_config_missing", "", "the configuration of a filter has not come (ECDS) and it has no default; see /why-not-ready"},
 
     {"no_healthy_upstream", 503, F::kUH, "no_healthy_upstream", "no healthy upstream", "the cluster has no endpoint that may take requests"},
     {"upstream_connect_failed", 503, F::kUF, "upstream_reset_before_response_started{remote_connection_failure}", "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure", "no connection to the endpoint could be made"},
@@ -120,6 +121,7 @@ constexpr FlagName kFlags[] = {
     {"IH", "InvalidEnvoyRequestHeaders"},
     {"DPE", "DownstreamProtocolError"},
     {"UMSDR", "UpstreamMaxStreamDurationReached"},
+    {"NFCF", "NoFilterConfigFound"},
     {"NC", "NoClusterFound"},
     {"DT", "DurationTimeout"},
     {"UPE", "UpstreamProtocolError"},

@@ -60,6 +60,7 @@ enum class Reason : uint8_t {
   kRedirect,
   kHttpsRequired,
   kFilterResponse,
+  kFilterConfigMissing,
   // Upstream.
   kNoHealthyUpstream,
   kUpstreamConnectFailed,
@@ -117,6 +118,7 @@ enum class ResponseFlag : uint8_t {
   kIH,     // InvalidEnvoyRequestHeaders
   kDPE,    // DownstreamProtocolError
   kUMSDR,  // UpstreamMaxStreamDurationReached
+  kNFCF,   // NoFilterConfigFound
   kNC,     // NoClusterFound
   kDT,     // DurationTimeout
   kUPE,    // UpstreamProtocolError

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <future>
 #include <new>
@@ -86,7 +87,7 @@ AccessLogSink::~AccessLogSink() { ::close(fd_); }
 
 absl::StatusOr<std::shared_ptr<const AccessLogger>> AccessLogger::compile(
     const AccessLogValue& value, std::string_view path, AccessLogFlusher& flusher,
-    std::vector<std::string>* warnings) {
+    std::vector<std::string>* warnings, base::RuntimeKeys* runtime) {
   std::vector<std::string> heard;
   const auto text = value.text_format.empty() ? http::Format::default_text()
                                               : std::string_view(value.text_format);
@@ -114,7 +115,35 @@ absl::StatusOr<std::shared_ptr<const AccessLogger>> AccessLogger::compile(
   logger->sink_ = *std::move(sink);
   logger->sink_->num_loggers_.fetch_add(1, std::memory_order_relaxed);
   logger->min_status_ = value.min_status;
+  logger->sample_ = value.sample;
+  if (runtime != nullptr) {
+    logger->min_status_key_ = runtime->acquire(value.min_status_key);
+    if (value.sample) logger->sample_key_ = runtime->acquire(value.sample->runtime_key);
+  }
+  logger->by_runtime_ = value.sample.has_value() || logger->min_status_key_;
   return std::shared_ptr<const AccessLogger>(std::move(logger));
+}
+
+namespace {
+
+// The first eight digits of a UUID; false: it does not begin so.
+bool number_of_request_id(std::string_view id, uint64_t* out) noexcept {
+  if (id.size() < 8) return false;
+  const auto [end, error] = std::from_chars(id.data(), id.data() + 8, *out, 16);
+  return error == std::errc() && end == id.data() + 8;
+}
+
+}  // namespace
+
+bool AccessLogger::wants_by_runtime(const http::Facts& facts,
+                                    const LogChance& chance) const noexcept {
+  if (facts.response_code < min_status_key_.number_or(chance.runtime, min_status_)) return false;
+  if (!sample_) return true;
+  uint64_t number = chance.random;
+  if (!sample_->independent && !number_of_request_id(facts.request_id, &number)) {
+    number = chance.random;
+  }
+  return number % sample_->denominator < sample_key_.number_or(chance.runtime, sample_->numerator);
 }
 
 AccessLogger::~AccessLogger() {

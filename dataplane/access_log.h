@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/mailbox.h"
+#include "base/runtime.h"
 #include "base/stat_groups.h"
 #include "base/stats.h"
 #include "dataplane/values.h"
@@ -55,18 +56,28 @@ class AccessLogSink {
   std::atomic<uint32_t> num_loggers_{0};  // 0: workers may let go
 };
 
+// What a logger may decide by beside the facts.
+struct LogChance {
+  const base::RuntimeValues* runtime = nullptr;  // of the worker's tables
+  uint64_t random = 0;                           // of this line
+};
+
 // AccessLogger is one configured access log, compiled: immutable, shared by workers.
 class AccessLogger {
  public:
   // Opens the file. `path` begins the errors: `listeners["in"].access_log[0]`.
   static absl::StatusOr<std::shared_ptr<const AccessLogger>> compile(
       const AccessLogValue& value, std::string_view path, AccessLogFlusher& flusher,
-      std::vector<std::string>* warnings = nullptr);
+      std::vector<std::string>* warnings = nullptr, base::RuntimeKeys* runtime = nullptr);
   ~AccessLogger();
   AccessLogger(const AccessLogger&) = delete;
   AccessLogger& operator=(const AccessLogger&) = delete;
 
-  bool wants(const http::Facts& facts) const noexcept { return facts.response_code >= min_status_; }
+  bool wants(const http::Facts& facts, const LogChance& chance = {}) const noexcept {
+    if (by_runtime_) [[unlikely]]
+      return wants_by_runtime(facts, chance);
+    return facts.response_code >= min_status_;
+  }
   const http::Format& format() const noexcept { return format_; }
 
  private:
@@ -75,6 +86,12 @@ class AccessLogger {
   http::Format format_;
   std::shared_ptr<AccessLogSink> sink_;
   uint16_t min_status_ = 0;
+  bool by_runtime_ = false;  // one of the following is used
+  base::RuntimeKey min_status_key_;
+  base::RuntimeKey sample_key_;
+  std::optional<AccessLogValue::Sample> sample_;
+
+  bool wants_by_runtime(const http::Facts& facts, const LogChance& chance) const noexcept;
 };
 
 // WorkerAccessLog is a worker's half: its chunks by sink. Worker-local.
@@ -92,8 +109,9 @@ class WorkerAccessLog {
 
   // One line, if the logger wants it. Allocates only when a sink is first used or a burst needs
   // another chunk.
-  void log(const AccessLogger& logger, const http::Facts& facts) noexcept {
-    if (logger.wants(facts)) write(logger, facts);
+  void log(const AccessLogger& logger, const http::Facts& facts,
+           const LogChance& chance = {}) noexcept {
+    if (logger.wants(facts, chance)) write(logger, facts);
   }
   // Hands over begun chunks. Called by the worker's timer every flusher.interval() and when it
   // drains.

@@ -178,6 +178,8 @@ void Exchange::match_route() noexcept {
 }
 
 void Exchange::find_route() noexcept {
+  chain_ = config_->chain_slot == HttpConfig::kNoSlot ? config_->chain.get()
+                                                      : pin_->chains.at(config_->chain_slot).get();
   route_slot_ = config_->route_slot;
   if (route_slot_ == HttpConfig::kScoped) [[unlikely]] {
     route_slot_ = find_scope();
@@ -187,7 +189,8 @@ void Exchange::find_route() noexcept {
   if (routes == nullptr) {
     match_.reason = Reason::kNoRouteConfig;
   } else {
-    match_ = routes->match(request_, {random_, worker_.index(), false, came_by_tls()});
+    match_ =
+        routes->match(request_, {random_, worker_.index(), false, came_by_tls(), &pin_->runtime});
   }
   stamps_.mark(Stamp::kRouted);
   if (match_.virtual_host != nullptr) facts_.virtual_host_name = match_.virtual_host->name();
@@ -213,14 +216,14 @@ void Exchange::run_filters() noexcept {
   context_.resume = {[](void* self) noexcept {
                        auto* exchange = static_cast<Exchange*>(self);
                        exchange->waiting_for_filter_ = false;
-                       exchange->after_filters(filters::visit_chain(
-                           exchange->config_->chain->index(), [&]<typename Chain>() {
+                       exchange->after_filters(
+                           filters::visit_chain(exchange->chain_->index(), [&]<typename Chain>() {
                              return Chain::request(exchange->run_, exchange->context_);
                            }));
                      },
                      this};
   stamps_.set(Stamp::kChainIn, stamps_.get(Stamp::kRouted));
-  const filters::FilterChain& chain = *config_->chain;
+  const filters::FilterChain& chain = *chain_;
   const filters::ChainConfigs* configs = &chain.configs();
   filters::ChainConfigs of_route;
   if (match_.route != nullptr && match_.route->policy().filters != nullptr) [[unlikely]] {
@@ -290,19 +293,19 @@ void Exchange::redirect() noexcept {
   if (location.data() == nullptr || !extra.add(HeaderId::kLocation, location)) {
     return reply(Reason::kInternal);
   }
-  target_ = &match_.route->target(random_);
+  target_ = &match_.route->target(random_, &pin_->runtime);
   reply(Reason::kRedirect, match_.route->policy().redirect->status, {}, &extra);
 }
 
 void Exchange::direct_response() noexcept {
   const router::DirectRule& direct = *match_.route->policy().direct;
-  target_ = &match_.route->target(random_);
+  target_ = &match_.route->target(random_, &pin_->runtime);
   reply(Reason::kDirectResponse, direct.status, direct.body);
 }
 
 const upstream::ClusterEntry* Exchange::find_cluster() noexcept {
   const router::Route& route = *match_.route;
-  target_ = &route.target(random_);
+  target_ = &route.target(random_, &pin_->runtime);
   router::ClusterId id = route.cluster_of(*target_);
   if (route.action == router::Route::Action::kClusterHeader) {
     const router::RoutePolicy& policy = route.policy();
@@ -360,7 +363,7 @@ void Exchange::forward() noexcept {
 // edits.
 bool Exchange::finish_request_head() noexcept {
   const router::Route& route = *match_.route;
-  if (!config_->chain->router().suppress_envoy_headers) {
+  if (!chain_->router().suppress_envoy_headers) {
     add_expected_timeout(&request_, timeout_ns_);
   }
   const std::string_view before = request_.path;
@@ -370,7 +373,7 @@ bool Exchange::finish_request_head() noexcept {
   if (path.data() == nullptr && !connect_) return false;
   if (path.data() != before.data() || path.size() != before.size()) {
     request_.path = path;
-    if (!config_->chain->router().suppress_envoy_headers &&
+    if (!chain_->router().suppress_envoy_headers &&
         !request_.fields.set(HeaderId::kXEnvoyOriginalPath, before)) {
       return false;
     }
@@ -386,7 +389,7 @@ bool Exchange::finish_request_head() noexcept {
         !request_.fields.append_value(HeaderId::kXForwardedHost, ",", request_.authority)) {
       return false;
     }
-    if (!config_->chain->router().suppress_envoy_headers &&
+    if (!chain_->router().suppress_envoy_headers &&
         !request_.fields.set(HeaderId::kXEnvoyOriginalHost, request_.authority)) {
       return false;
     }

@@ -176,6 +176,7 @@ class Exchange : public upstream::PoolWaiter {
   http::RequestHead request_;
   base::Pin<Tables> pin_;
   uint32_t route_slot_ = 0;  // in Tables::routes
+  const filters::FilterChain* chain_ = nullptr;  // the tables', or config_'s
   router::Match match_;
   const router::Target* target_ = nullptr;
   uint64_t random_ = 0;
@@ -221,6 +222,7 @@ class Exchange : public upstream::PoolWaiter {
   base::Credit request_credit_;
   base::Credit pending_credit_;
   base::Lease<router::VirtualHost> kept_routes_;
+  base::Lease<filters::FilterChain> kept_chain_;
   base::Address kept_address_;  // of a host that was removed meanwhile
   net::Link worker_link_;
 };

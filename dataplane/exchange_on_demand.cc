@@ -103,8 +103,8 @@ void Exchange::look_on_demand(const filters::FilterOnDemand& config) noexcept {
     return reply(Reason::kOnDemandOverflow);
   }
   // Nothing of this version is needed: it may go. The chain has to begin anew as it is.
-  filters::visit_chain(config_->chain->index(),
-                       [&]<typename Chain>() { Chain::done(run_, context_); });
+  filters::visit_chain(chain_->index(), [&]<typename Chain>() { Chain::done(run_, context_); });
+  chain_ = config_->chain.get();
   match_ = {};
   target_ = nullptr;
   facts_.virtual_host_name = facts_.route_name = facts_.cluster_name = {};

@@ -65,7 +65,7 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
     cells.upstream_rq_retry_success.add();
   const int64_t waited_ns = worker_.loop().now() - started_at_;
   cells.upstream_rq_time.add(static_cast<uint64_t>(waited_ns));
-  if (!config_->chain->router().suppress_envoy_headers && pool_ != upstream::PoolKind::kTcp &&
+  if (!chain_->router().suppress_envoy_headers &&
       !add_service_time(&response_, waited_ns / base::kNsPerMs)) {
     return abort(Reason::kInternal);
   }
@@ -90,7 +90,7 @@ bool Exchange::run_response_filters() noexcept {
   }
   if (run_.begun) {
     const auto verdict = filters::visit_chain(
-        config_->chain->index(), [&]<typename Chain>() { return Chain::response(run_, context_); });
+        chain_->index(), [&]<typename Chain>() { return Chain::response(run_, context_); });
     if (verdict != filters::Verdict::kNext) {
       // No filter of the catalogue answers or waits here yet.
       abort(Reason::kInternal);
@@ -298,14 +298,17 @@ void Exchange::log() noexcept {
   facts_.downstream_wire_sent = facts_.response_head_bytes + facts_.bytes_sent;
   facts_.downstream_wire_received = facts_.request_head_bytes + facts_.bytes_received;
   facts_.upstream_wire_received += facts_.upstream_head_received;
-  for (const auto& logger : config_->access_logs) worker_.access_log()->log(*logger, facts_);
+  // Another number than routing had: what is logged says nothing of what was picked.
+  const LogChance chance{&worker_.tables()->runtime, random_ * 0x9e3779b97f4a7c15 >> 32};
+  for (const auto& logger : config_->access_logs) {
+    worker_.access_log()->log(*logger, facts_, chance);
+  }
   if (worker_.access_log()->pending()) worker_.note_log_line();
 }
 
 void Exchange::complete() noexcept {
   if (run_.begun) {
-    filters::visit_chain(config_->chain->index(),
-                         [&]<typename Chain>() { Chain::done(run_, context_); });
+    filters::visit_chain(chain_->index(), [&]<typename Chain>() { Chain::done(run_, context_); });
   }
   account();
   log();
@@ -321,6 +324,9 @@ void Exchange::hand_over() noexcept {
   if (match_.virtual_host != nullptr) {
     const auto& routes = pin_->routes.at(route_slot_);
     kept_routes_ = worker_.leases().take(routes->share(match_));
+  }
+  if (config_->chain_slot != HttpConfig::kNoSlot) {
+    kept_chain_ = worker_.leases().take(pin_->chains.at(config_->chain_slot));
   }
   pin_.reset();
   worker_.cells().exchanges_handed_over.add();

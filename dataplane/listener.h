@@ -61,6 +61,11 @@ struct HttpConfig {
   router::ScopeKeyBuilder scope_key;
   uint16_t listener_port = 0;
   std::shared_ptr<const filters::FilterChain> chain;
+  // Chains with filters whose configuration comes by itself (ECDS) are in Tables::chains: this one
+  // is as it was in the beginning. kNoSlot: `chain` is all.
+  static constexpr uint32_t kNoSlot = ~uint32_t{0};
+  uint32_t chain_slot = kNoSlot;
+  std::shared_ptr<const uint32_t> chain_slot_hold;
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   bool logs_upstream_local = false;        // one of them asks for our end of upstream connections
   std::shared_ptr<base::StatScope> stats;  // "http.<stat_prefix>."

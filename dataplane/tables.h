@@ -8,6 +8,7 @@
 
 #include "base/persistent_array.h"
 #include "base/persistent_index.h"
+#include "base/runtime.h"
 #include "dataplane/listener.h"
 #include "router/table.h"
 #include "upstream/cluster.h"
@@ -28,6 +29,9 @@ struct Tables {
   base::PersistentArray<std::shared_ptr<const router::RouteTable>> routes;
   // Slot: HttpConfig::scope_slot. Null: the scopes have not arrived.
   base::PersistentArray<std::shared_ptr<const Scopes>> scopes;
+  base::RuntimeValues runtime;
+  // Slot: HttpConfig::chain_slot.
+  base::PersistentArray<std::shared_ptr<const filters::FilterChain>> chains;
   std::shared_ptr<const ListenerSet> listeners;
   // Slots of `clusters` by name.
   base::PersistentIndex cluster_names;

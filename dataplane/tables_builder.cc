@@ -271,6 +271,95 @@ void TablesBuilder::sweep_routes() {
   }
 }
 
+// ---- Runtime.
+
+void TablesBuilder::put_runtime(base::RuntimeKeys::Values values) {
+  changed_ = runtime_keys_.set(std::move(values)) || changed_;
+}
+
+// ---- Chains.
+
+// With the configuration that has come.
+void TablesBuilder::resolve(filters::FilterValue* filter) const {
+  const auto found = filter_configs_.find({filter->discovery->source, filter->name});
+  if (found != filter_configs_.end()) {
+    filter->config = *found->second;
+  } else if (filter->discovery->otherwise != nullptr) {
+    filter->config = *filter->discovery->otherwise;
+  } else {
+    filter->config = filters::FilterMissing{};
+  }
+}
+
+absl::Status TablesBuilder::compile_chain(const std::vector<filters::FilterValue>& filters,
+                                          const std::string& path, HttpConfig* config,
+                                          std::vector<std::string>* warnings) {
+  std::vector<filters::FilterValue> resolved = filters;
+  bool fixed = true;
+  for (filters::FilterValue& filter : resolved) {
+    if (filter.discovery == nullptr) continue;
+    fixed = false;
+    resolve(&filter);
+  }
+  auto chain = filters::FilterChain::compile(resolved, path, warnings);
+  if (!chain.ok()) return chain.status();
+  config->chain = *std::move(chain);
+  if (fixed) return absl::OkStatus();
+  config->chain_slot = free_chain_slots_.empty() ? next_chain_slot_++ : free_chain_slots_.back();
+  if (!free_chain_slots_.empty()) free_chain_slots_.pop_back();
+  config->chain_slot_hold = std::make_shared<const uint32_t>(config->chain_slot);
+  chain_parts_.push_back({config->chain_slot_hold, std::move(resolved), path});
+  chain_changes_.emplace_back(config->chain_slot, config->chain);
+  return absl::OkStatus();
+}
+
+absl::Status TablesBuilder::put_filter_config(uint32_t source, const std::string& name,
+                                              std::shared_ptr<const filters::FilterConfig> config) {
+  const auto key = std::pair(source, name);
+  const auto before =
+      filter_configs_.find(key) == filter_configs_.end() ? nullptr : filter_configs_[key];
+  const auto set = [&](std::shared_ptr<const filters::FilterConfig> to) {
+    if (to == nullptr) {
+      filter_configs_.erase(key);
+    } else {
+      filter_configs_[key] = std::move(to);
+    }
+  };
+  set(std::move(config));
+  std::vector<ChainPart> parts = chain_parts_;
+  std::vector<std::pair<uint32_t, std::shared_ptr<const filters::FilterChain>>> made;
+  for (ChainPart& part : parts) {
+    bool its = false;
+    for (filters::FilterValue& filter : part.filters) {
+      if (filter.discovery == nullptr || filter.name != name) continue;
+      if (filter.discovery->source != source) continue;
+      resolve(&filter);
+      its = true;
+    }
+    if (!its) continue;
+    auto chain = filters::FilterChain::compile(part.filters, part.path);
+    if (!chain.ok()) {
+      set(before);
+      return chain.status();
+    }
+    made.emplace_back(*part.slot, *std::move(chain));
+  }
+  chain_parts_ = std::move(parts);
+  changed_ = changed_ || !made.empty();
+  std::move(made.begin(), made.end(), std::back_inserter(chain_changes_));
+  return absl::OkStatus();
+}
+
+// As sweep_routes().
+void TablesBuilder::sweep_chains() {
+  std::erase_if(chain_parts_, [this](const ChainPart& part) {
+    if (part.slot.use_count() > 1) return false;
+    chain_changes_.emplace_back(*part.slot, nullptr);
+    free_chain_slots_.push_back(*part.slot);
+    return true;
+  });
+}
+
 // ---- Listeners.
 
 absl::Status TablesBuilder::put_listener(const ListenerValue& value,
@@ -334,13 +423,12 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
   }
   fill_times(*config);
   fill_codec(*config);
-  auto chain =
-      filters::FilterChain::compile(value.http.filters, cat(at, ".http_filters"), warnings);
-  if (!chain.ok()) return chain.status();
-  config->chain = *std::move(chain);
+  absl::Status chain =
+      compile_chain(value.http.filters, cat(at, ".http_filters"), config.get(), warnings);
+  if (!chain.ok()) return chain;
   for (size_t i = 0; i < value.http.access_logs.size() && flusher_ != nullptr; ++i) {
     auto logger = AccessLogger::compile(value.http.access_logs[i], cat(at, ".access_log[", i, "]"),
-                                        *flusher_, warnings);
+                                        *flusher_, warnings, &runtime_keys_);
     if (!logger.ok()) return logger.status();
     config->logs_upstream_local |= (*logger)->format().shows_upstream_local();
     config->access_logs.push_back(*std::move(logger));
@@ -365,8 +453,9 @@ absl::Status TablesBuilder::compile_routes(const ListenerValue& value, HttpConfi
     return absl::OkStatus();
   }
   if (value.http.inline_routes != nullptr) {
-    auto table = router::RouteTable::compile(*value.http.inline_routes, cluster_ids_, nullptr,
-                                             {.num_workers = options_.num_workers});
+    auto table = router::RouteTable::compile(
+        *value.http.inline_routes, cluster_ids_, nullptr,
+        {.num_workers = options_.num_workers, .runtime = &runtime_keys_});
     if (!table.ok()) {
       return base::config_error(at, ".route_config.", base::message_of(table.status()));
     }
@@ -396,7 +485,7 @@ absl::StatusOr<std::shared_ptr<const TcpConfig>> TablesBuilder::compile_tcp(
   }
   for (size_t i = 0; i < tcp.access_logs.size() && flusher_ != nullptr; ++i) {
     auto logger = AccessLogger::compile(tcp.access_logs[i], cat(at, ".access_log[", i, "]"),
-                                        *flusher_, warnings);
+                                        *flusher_, warnings, &runtime_keys_);
     if (!logger.ok()) return logger.status();
     config->access_logs.push_back(*std::move(logger));
   }
@@ -453,6 +542,7 @@ std::unique_ptr<const Tables> TablesBuilder::build() {
   scope_array_ = scope_array_.with(scope_changes_);
   scope_changes_.clear();
   sweep_routes();
+  sweep_chains();
   auto tables = std::make_unique<Tables>();
   tables->version = ++version_;
   for (const auto& change : cluster_changes_) tables->changed_clusters.push_back(change.first);
@@ -462,6 +552,13 @@ std::unique_ptr<const Tables> TablesBuilder::build() {
   cluster_changes_.clear();
   name_changes_.clear();
   route_changes_.clear();
+  if (!chain_changes_.empty()) {
+    chain_array_ = chain_array_.with(chain_changes_);
+    chain_changes_.clear();
+  }
+  if (const auto changes = runtime_keys_.take_changes(); !changes.empty()) {
+    runtime_ = runtime_.with(changes);
+  }
   if (listeners_changed_) {
     auto set = std::make_shared<ListenerSet>();
     for (const auto& [name, part] : listeners_) set->listeners.push_back(part.entry);
@@ -471,6 +568,8 @@ std::unique_ptr<const Tables> TablesBuilder::build() {
   tables->clusters = cluster_array_;
   tables->routes = route_array_;
   tables->scopes = scope_array_;
+  tables->runtime = runtime_;
+  tables->chains = chain_array_;
   tables->listeners = listener_set_;
   tables->cluster_names = cluster_names_;
   return tables;

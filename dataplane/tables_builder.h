@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "base/runtime.h"
 #include "base/stats.h"
 #include "dataplane/listener.h"
 #include "dataplane/tables.h"
@@ -58,6 +59,21 @@ class TablesBuilder {
   void put_scopes(std::string_view name, std::shared_ptr<const Scopes> scopes);
   router::ClusterIds& cluster_ids() noexcept { return cluster_ids_; }
 
+  // ---- Runtime: all values that are in force. Who compiles routes gives them the keys.
+  void put_runtime(base::RuntimeKeys::Values values);
+  base::RuntimeKeys& runtime_keys() noexcept { return runtime_keys_; }
+
+  // ---- Filters' configurations that come by themselves (ECDS), by source and name; null: it has
+  // gone. Makes the chains of all listeners that name it anew, or none: the error is the first.
+  // Listeners that are put later have it, too. Their sessions go on, their next requests find the
+  // new chain.
+  absl::Status put_filter_config(uint32_t source, const std::string& name,
+                                 std::shared_ptr<const filters::FilterConfig> config);
+  // No listener asks for it any more; chains that are there stay as they are.
+  void forget_filter_config(uint32_t source, const std::string& name) {
+    filter_configs_.erase({source, name});
+  }
+
   // ---- Listeners. Compiles the chain and inline routes, opens access logs, binds.
   absl::Status put_listener(const ListenerValue& value,
                             std::vector<std::string>* warnings = nullptr);
@@ -92,6 +108,17 @@ class TablesBuilder {
 
   std::shared_ptr<const RouteSlot> scope_slot(std::string_view name);
   absl::Status compile_routes(const ListenerValue& value, HttpConfig* config);
+  struct ChainPart {
+    std::shared_ptr<const uint32_t> slot;       // held by HttpConfigs too
+    std::vector<filters::FilterValue> filters;  // resolved
+    std::string path;
+  };
+
+  void resolve(filters::FilterValue* filter) const;
+  absl::Status compile_chain(const std::vector<filters::FilterValue>& filters,
+                             const std::string& path, HttpConfig* config,
+                             std::vector<std::string>* warnings);
+  void sweep_chains();
   absl::StatusOr<std::shared_ptr<const HttpConfig>> compile_http(
       const ListenerValue& value, const base::Address& bound, std::vector<std::string>* warnings);
   absl::StatusOr<std::shared_ptr<const TcpConfig>> compile_tcp(const ListenerValue& value,
@@ -105,6 +132,7 @@ class TablesBuilder {
   base::StatsStore& stats_;
   AccessLogFlusher* flusher_;
   router::ClusterIds cluster_ids_;
+  base::RuntimeKeys runtime_keys_;
   std::map<std::string, ClusterPart, std::less<>> clusters_;
   std::map<std::string, ListenerPart, std::less<>> listeners_;
   struct RoutePart {
@@ -112,6 +140,11 @@ class TablesBuilder {
     std::shared_ptr<const router::RouteTable> table;
   };
   std::map<std::string, RoutePart, std::less<>> routes_;
+  std::vector<ChainPart> chain_parts_;
+  std::vector<uint32_t> free_chain_slots_;
+  uint32_t next_chain_slot_ = 0;
+  std::map<std::pair<uint32_t, std::string>, std::shared_ptr<const filters::FilterConfig>>
+      filter_configs_;
   std::vector<uint32_t> free_route_slots_;
   uint32_t next_route_slot_ = 0;
   std::map<std::string, std::shared_ptr<const RouteSlot>, std::less<>> scopes_;
@@ -128,12 +161,15 @@ class TablesBuilder {
   std::vector<base::PersistentIndex::Change> name_changes_;
   std::vector<std::pair<uint32_t, std::shared_ptr<const router::RouteTable>>> route_changes_;
   std::vector<std::pair<uint32_t, std::shared_ptr<const Scopes>>> scope_changes_;
+  std::vector<std::pair<uint32_t, std::shared_ptr<const filters::FilterChain>>> chain_changes_;
 
   // What the last build shared.
   uint64_t version_ = 0;
   base::PersistentArray<upstream::ClusterEntry> cluster_array_;
   base::PersistentArray<std::shared_ptr<const router::RouteTable>> route_array_;
   base::PersistentArray<std::shared_ptr<const Scopes>> scope_array_;
+  base::RuntimeValues runtime_;
+  base::PersistentArray<std::shared_ptr<const filters::FilterChain>> chain_array_;
   std::shared_ptr<const ListenerSet> listener_set_;
   base::PersistentIndex cluster_names_;
 };

@@ -299,7 +299,10 @@ void TcpSession::log(Reason reason) noexcept {
   if (upstream_.error() != 0) {
     facts.upstream_transport_failure = strerror_r(upstream_.error(), text, sizeof(text));
   }
-  for (const auto& logger : config_->access_logs) worker_.access_log()->log(*logger, facts);
+  const LogChance chance{&worker_.tables()->runtime, worker_.random().next() >> 32};
+  for (const auto& logger : config_->access_logs) {
+    worker_.access_log()->log(*logger, facts, chance);
+  }
   if (worker_.access_log()->pending()) worker_.note_log_line();
 }
 

@@ -34,6 +34,16 @@ struct AccessLogValue {
   bool omit_empty_values = false;
   // The filters that are common: log only at or above a status code (0: off), and on any flag.
   uint16_t min_status = 0;
+  std::string min_status_key;  // a runtime key, whose value counts in place of min_status
+  // Logs numerator out of denominator; the runtime key's value counts in place of the numerator.
+  // By request id, so that all proxies that a request passes decide alike, unless `independent`.
+  struct Sample {
+    std::string runtime_key;
+    uint32_t numerator = 0;
+    uint32_t denominator = 100;
+    bool independent = false;
+  };
+  std::optional<Sample> sample;
 };
 
 // The values of http_filters live with the filters.

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "filters/chain.h"
 #include "filters/header_mutation.h"
+#include "filters/missing_config.h"
 #include "filters/on_demand.h"
 #include "filters/route_filters.h"
 #include "filters/router.h"
@@ -24,7 +25,7 @@ namespace sluice::filters {
 // Chains and in visit_chain(). A filter's kind is its place in AnyChain.
 
 // The closed variant takes every order that Chains does not list before it.
-using AnyChain = VariantChain<HeaderMutation, Router, OnDemand>;
+using AnyChain = VariantChain<HeaderMutation, Router, OnDemand, MissingConfig>;
 
 using Chains = std::tuple<FusedChain<Router>, FusedChain<HeaderMutation, Router>, AnyChain>;
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -50,12 +52,27 @@ struct FilterOnDemand {
   int64_t timeout_ns = 5'000'000'000;
 };
 
-using FilterConfig = std::variant<FilterRouter, FilterHeaderMutation, FilterOnDemand>;
+// In place of a configuration that has not come.
+struct FilterMissing {};
+
+using FilterConfig =
+    std::variant<FilterRouter, FilterHeaderMutation, FilterOnDemand, FilterMissing>;
+
+// Where a filter's configuration comes from, if not with its listener (ECDS). It has the filter's
+// name.
+struct FilterDiscovery {
+  uint32_t source = 0;  // the configuration source, by number; 0: the aggregated stream
+  std::chrono::nanoseconds initial_fetch_timeout{15'000'000'000};
+  std::vector<std::string> types;                 // full names of the messages that it may be
+  std::shared_ptr<const FilterConfig> otherwise;  // as long as none has come; null: missing
+  bool warms = true;                              // the listener waits for it
+};
 
 struct FilterValue {
   std::string name;
   FilterConfig config;
   bool disabled = false;
+  std::shared_ptr<const FilterDiscovery> discovery = {};  // null: `config` is all
 };
 
 }  // namespace sluice::filters

@@ -154,7 +154,7 @@ std::string RouteTable::explain(const http::RequestHead& head, const MatchInput&
   }
   char scratch[256];
   EvalContext context{head,    routed_path(head.path), input.random, input.worker,
-                      scratch, sizeof(scratch)};
+                      scratch, sizeof(scratch),        input.runtime};
   return cat(out, explain_routes(host, context));
 }
 

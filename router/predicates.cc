@@ -281,7 +281,8 @@ bool QueryPredicate::holds(std::string_view path_and_query, uint32_t worker) con
 
 absl::StatusOr<std::unique_ptr<const Predicates>> Predicates::compile(const RouteMatch& match,
                                                                       uint32_t num_workers,
-                                                                      const std::string& at) {
+                                                                      const std::string& at,
+                                                                      base::RuntimeKeys* runtime) {
   auto out = std::make_unique<Predicates>();
   for (size_t i = 0; i < match.headers.size(); ++i) {
     const HeaderMatch& header = match.headers[i];
@@ -321,7 +322,11 @@ absl::StatusOr<std::unique_ptr<const Predicates>> Predicates::compile(const Rout
   out->headers.shrink_to_fit();
   out->query.shrink_to_fit();
   out->grpc_only = match.grpc_only;
-  if (match.fraction.has_value()) out->fraction_ppm = std::min(match.fraction->ppm, kAlways);
+  if (match.fraction.has_value()) {
+    out->fraction_ppm = std::min(match.fraction->ppm, kAlways);
+    if (runtime != nullptr) out->fraction_key = runtime->acquire(match.fraction->runtime_key);
+    out->has_fraction = out->fraction_ppm != kAlways || out->fraction_key;
+  }
   if (match.path.kind == PathMatch::Kind::kRegex) {
     CompiledString path;
     const StringMatch regex{StringMatch::Kind::kRegex, match.path.text, false};
@@ -331,20 +336,20 @@ absl::StatusOr<std::unique_ptr<const Predicates>> Predicates::compile(const Rout
     }
     out->path = std::move(path.regex);
   }
-  const bool nothing = out->methods == kAnyMethod && !out->grpc_only &&
-                       out->fraction_ppm == kAlways && out->headers.empty() && out->query.empty() &&
-                       out->path == nullptr;
+  const bool nothing = out->methods == kAnyMethod && !out->grpc_only && !out->has_fraction &&
+                       out->headers.empty() && out->query.empty() && out->path == nullptr;
   if (nothing) return nullptr;
   return out;
 }
 
-bool Predicates::fraction_holds(uint64_t random) const noexcept {
-  return pick_below(static_cast<uint32_t>(random), kAlways) < fraction_ppm;
+bool Predicates::fraction_holds(const EvalContext& context) const noexcept {
+  return pick_below(static_cast<uint32_t>(context.random), kAlways) <
+         fraction_key.ppm_or(context.runtime, fraction_ppm);
 }
 
 bool Predicates::rest_holds(EvalContext& context) const noexcept {
   if (grpc_only && !context.head.is_grpc) return false;
-  if (fraction_ppm != kAlways && !fraction_holds(context.random)) return false;
+  if (has_fraction && !fraction_holds(context)) return false;
   for (const HeaderPredicate& header : headers) {
     if (!header.holds(context)) return false;
   }
@@ -363,8 +368,10 @@ std::string Predicates::first_failing(EvalContext& context) const {
                      "\"");
   }
   if (grpc_only && !context.head.is_grpc) return "only gRPC requests";
-  if (fraction_ppm != kAlways && !fraction_holds(context.random)) {
-    return base::cat("runtime fraction of ", fraction_ppm, " in a million; not this request");
+  if (has_fraction && !fraction_holds(context)) {
+    return base::cat("runtime fraction of ", fraction_key.ppm_or(context.runtime, fraction_ppm),
+                     " in a million", fraction_key ? " (" : "", fraction_key.name(),
+                     fraction_key ? ")" : "", "; not this request");
   }
   for (const HeaderPredicate& header : headers) {
     if (!header.holds(context)) return describe(header, context);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/runtime.h"
 #include "http/message.h"
 #include "router/regex.h"
 #include "router/values.h"
@@ -22,6 +23,7 @@ struct EvalContext {
   // Room for a header value that came in several lines; grows in the exchange's arena.
   char* scratch = nullptr;
   size_t scratch_size = 0;
+  const base::RuntimeValues* runtime = nullptr;
 };
 
 // All of a header as one text: several lines are joined with ",".
@@ -115,15 +117,19 @@ struct Predicates {
 
   uint16_t methods = kAnyMethod;  // bits of http::Method
   bool grpc_only = false;
+  bool has_fraction = false;  // fraction_ppm says something, or its key may
   uint32_t fraction_ppm = kAlways;
+  base::RuntimeKey fraction_key;
   std::vector<HeaderPredicate> headers;
   std::vector<QueryPredicate> query;
   std::unique_ptr<const Regex> path;  // full match of the path
 
-  // `at` is the field path of the match, for errors. Null if there is nothing to check.
+  // `at` is the field path of the match, for errors. Without `runtime` keys have no values. Null if
+  // there is nothing to check.
   static absl::StatusOr<std::unique_ptr<const Predicates>> compile(const RouteMatch& match,
                                                                    uint32_t num_workers,
-                                                                   const std::string& at);
+                                                                   const std::string& at,
+                                                                   base::RuntimeKeys* runtime);
 
   bool hold(EvalContext& context) const noexcept {
     if ((methods >> static_cast<unsigned>(context.head.method) & 1u) == 0) return false;
@@ -134,7 +140,7 @@ struct Predicates {
 
  private:
   bool rest_holds(EvalContext& context) const noexcept;
-  bool fraction_holds(uint64_t random) const noexcept;
+  bool fraction_holds(const EvalContext& context) const noexcept;
 };
 
 // Shares of the request's random number: its low half decides runtime fractions, its high half the

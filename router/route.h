@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/runtime.h"
 #include "filters/route_filters.h"
 #include "http/header_edit.h"
 #include "http/message.h"
@@ -31,6 +32,8 @@ struct Target {
 
 struct WeightedTarget : Target {
   uint64_t upper = 0;  // sum of the weights up to and including this one
+  uint32_t weight = 0;
+  base::RuntimeKey key;  // may say another weight
 };
 
 struct PathRewriteRule {
@@ -119,6 +122,7 @@ struct RoutePolicy {
   Target target;                         // its `cluster` is not used: Route::cluster
   std::vector<WeightedTarget> weighted;  // kWeighted
   uint64_t total_weight = 0;
+  bool weights_by_runtime = false;
 
   std::shared_ptr<const filters::RouteFilters> filters;  // null: the chain runs as it is
   PathRewriteRule path_rewrite;
@@ -143,9 +147,10 @@ struct alignas(64) Route {
   enum class Action : uint8_t { kCluster, kWeighted, kClusterHeader, kRedirect, kDirect };
 
   const RoutePolicy& policy() const noexcept { return *policy_; }
-  // What the request goes to. `random` is the request's (MatchInput::random). For kWeighted a
-  // binary search; otherwise the route's own. The cluster's slot is cluster_of(target).
-  const Target& target(uint64_t random) const noexcept;
+  // What the request goes to. `random` and `runtime` are the request's (MatchInput). For kWeighted
+  // a binary search, or where weights have runtime keys two walks over them; otherwise the route's
+  // own. The cluster's slot is cluster_of(target).
+  const Target& target(uint64_t random, const base::RuntimeValues* runtime) const noexcept;
   ClusterId cluster_of(const Target& target) const noexcept {
     return action == Action::kWeighted ? target.cluster : cluster;
   }

@@ -94,7 +94,7 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::compile(
                             config.most_specific_header_mutations_wins,
                             options.num_workers,
                             &policies,
-                            &config.filters};
+                            options.runtime, &config.filters};
   const bool may_reuse = previous != nullptr && previous->inherited_ == table->inherited_;
   const Reuse reuse(may_reuse ? previous : nullptr);
 
@@ -155,7 +155,7 @@ Match RouteTable::match(const http::RequestHead& head, const MatchInput& input) 
   }
   char scratch[256];
   EvalContext context{head,    routed_path(head.path), input.random, input.worker,
-                      scratch, sizeof(scratch)};
+                      scratch, sizeof(scratch),        input.runtime};
   out.route = virtual_host.match(context);
   if (out.route == nullptr) out.reason = base::Reason::kRouteNotFound;
   return out;

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/reason.h"
+#include "base/runtime.h"
 #include "http/message.h"
 #include "router/cluster_ids.h"
 #include "router/host_index.h"
@@ -25,6 +26,8 @@ struct MatchInput {
   uint32_t worker = 0;       // picks the worker's own regular expressions
   bool is_internal = false;  // decided by the connection manager (x-envoy-internal)
   bool is_tls = false;       // downstream's scheme is https (x-forwarded-proto)
+  // Of the tables that this one is of; null: all keys have their default values.
+  const base::RuntimeValues* runtime = nullptr;
 };
 
 struct Match {
@@ -37,7 +40,8 @@ struct Match {
 };
 
 struct CompileOptions {
-  uint32_t num_workers = 1;  // regular-expression objects per pattern
+  uint32_t num_workers = 1;              // regular-expression objects per pattern
+  base::RuntimeKeys* runtime = nullptr;  // outlives the table; null: keys have no values
 };
 
 // RouteTable answers "which route serves this request?" for one route configuration.

@@ -54,7 +54,7 @@ struct PathMatch {
 // Probability by which a route takes part: numerator of a million.
 struct RuntimeFraction {
   uint32_t ppm = 1'000'000;
-  std::string runtime_key;
+  std::string runtime_key;  // its value counts in place of ppm; empty: none
 };
 
 struct RouteMatch {
@@ -74,6 +74,7 @@ struct WeightedCluster {
   HeaderEdits request_headers;
   HeaderEdits response_headers;
   std::string host_rewrite;
+  std::string runtime_key;  // its value counts in place of weight; empty: none
 };
 
 struct PathRewrite {

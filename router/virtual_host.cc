@@ -1,6 +1,7 @@
 #include "router/virtual_host.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/text.h"
 
@@ -29,10 +30,37 @@ size_t VirtualHost::memory_bytes() const noexcept {
   return bytes;
 }
 
-const Target& Route::target(uint64_t random) const noexcept {
+namespace {
+
+// Null: the weights in force add up to nothing that can be shared out; the configured ones count.
+const WeightedTarget* target_by_runtime(const RoutePolicy& p, uint32_t random,
+                                        const base::RuntimeValues* runtime) noexcept {
+  constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
+  const auto weight = [&](const WeightedTarget& w) {
+    return std::min(w.key.number_or(runtime, w.weight), kMost);
+  };
+  uint64_t total = 0;
+  for (const WeightedTarget& w : p.weighted) total += weight(w);
+  if (total == 0 || total > kMost) return nullptr;
+  uint64_t at = pick_below(random, total);
+  for (const WeightedTarget& w : p.weighted) {
+    const uint64_t its = weight(w);
+    if (at < its) return &w;
+    at -= its;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const Target& Route::target(uint64_t random, const base::RuntimeValues* runtime) const noexcept {
   const RoutePolicy& p = policy();
   if (action != Action::kWeighted) return p.target;
-  const uint64_t at = pick_below(static_cast<uint32_t>(random >> 32), p.total_weight);
+  const auto share = static_cast<uint32_t>(random >> 32);
+  if (p.weights_by_runtime) [[unlikely]] {
+    if (const auto* found = target_by_runtime(p, share, runtime)) return *found;
+  }
+  const uint64_t at = pick_below(share, p.total_weight);
   const auto above = [](uint64_t value, const WeightedTarget& w) { return value < w.upper; };
   return *std::upper_bound(p.weighted.begin(), p.weighted.end(), at, above);
 }

@@ -27,7 +27,8 @@ struct Inherited {
   const HeaderEdits* response_headers = nullptr;
   bool most_specific_wins = false;
   uint32_t num_workers = 1;
-  SharedPolicies* policies = nullptr;  // null: shares with nobody
+  SharedPolicies* policies = nullptr;    // null: shares with nobody
+  base::RuntimeKeys* runtime = nullptr;  // null: keys have no values
   const std::vector<filters::RouteFilterValue>* filters = nullptr;
 };
 

@@ -52,7 +52,7 @@ class Key {
     add(r.retry_on, r.num_retries, r.per_try_timeout, r.retriable_status_codes);
   }
   void one(const WeightedCluster& w) {
-    add(w.cluster, w.weight, w.request_headers, w.response_headers, w.host_rewrite);
+    add(w.cluster, w.weight, w.runtime_key, w.request_headers, w.response_headers, w.host_rewrite);
   }
   void one(const StringMatch& s) { add(s.kind, s.text, s.ignore_case); }
   void one(const HeaderMatch& h) {
@@ -60,7 +60,7 @@ class Key {
         h.treat_missing_as_empty);
   }
   void one(const QueryMatch& q) { add(q.name, q.value, q.present); }
-  void one(const RuntimeFraction& f) { add(f.ppm); }
+  void one(const RuntimeFraction& f) { add(f.ppm, f.runtime_key); }
   void one(const filters::RouteFilterValue& f) {
     add(f.name, f.disabled, f.config.index());
     if (const auto* m = std::get_if<filters::RouteHeaderMutation>(&f.config)) {
@@ -227,7 +227,7 @@ class VirtualHostCompiler {
   absl::StatusOr<const Predicates*> predicates_of(const RouteMatch& match, const std::string& at) {
     const auto [known, fresh] = known_predicates_.emplace(key_of_match(match), nullptr);
     if (!fresh) return known->second;
-    auto compiled = Predicates::compile(match, inherited_.num_workers, at);
+    auto compiled = Predicates::compile(match, inherited_.num_workers, at, inherited_.runtime);
     if (!compiled.ok()) return compiled.status();
     known->second = compiled->get();
     if (*compiled != nullptr) host_->predicates_.push_back(std::move(*compiled));
@@ -326,8 +326,13 @@ class VirtualHostCompiler {
       const std::string item_at = cat(list_at, ".clusters[", i, "]");
       if (from.cluster.empty()) return config_error(item_at, ".name: missing");
       policy->total_weight += from.weight;
-      if (from.weight == 0) continue;  // is never picked
+      base::RuntimeKey key;
+      if (inherited_.runtime != nullptr) key = inherited_.runtime->acquire(from.runtime_key);
+      if (from.weight == 0 && !key) continue;  // is never picked
       WeightedTarget& to = policy->weighted.emplace_back();
+      policy->weights_by_runtime = policy->weights_by_runtime || key;
+      to.weight = from.weight;
+      to.key = std::move(key);
       to.cluster = cluster_id(from.cluster);
       to.upper = policy->total_weight;
       to.host_rewrite = from.host_rewrite;

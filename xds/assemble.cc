@@ -51,6 +51,7 @@ Assembler::Assembler(Options options, dataplane::Server& server, Executor& execu
                    end_wait(type, key);
                    touch();
                  }),
+      runtime_(server.builder(), executor, deadlines_, [this] { touch(); }),
       clusters_(server.builder(), executor, deadlines_,
                 {.resolver = options_.resolver,
                  .config = options_.resolver_config,
@@ -85,6 +86,7 @@ void Assembler::apply(Update update, std::function<void(std::vector<Rejected>)> 
   if (type == Type::kRoute) {
     job.ids = &server_.builder().cluster_ids();
     job.compile.num_workers = server_.num_workers();
+    job.compile.runtime = &server_.builder().runtime_keys();
     for (const Resource& r : update.changed) {
       job.previous.push_back(listeners_.routes().table({source, r.name}));
     }
@@ -131,6 +133,8 @@ bool Assembler::take_slice(Taking& taking) {
   if (taking.type == Type::kListener) take_listeners(decoded);
   if (taking.type == Type::kRoute) take_routes(decoded, taking.source);
   if (taking.type == Type::kVirtualHost) take_virtual_hosts(decoded, taking.source);
+  if (taking.type == Type::kRuntime) take_runtime(decoded, taking.source);
+  if (taking.type == Type::kExtensionConfig) take_extensions(decoded, taking.source);
   if (taking.type == Type::kScopedRoute) {
     listeners_.scopes().put(taking.source, std::move(decoded.scopes), decoded.removed,
                             &decoded.rejected);
@@ -218,6 +222,28 @@ void Assembler::take_virtual_hosts(DecodedUpdate& decoded, SourceId source) {
   demands_.told(Type::kVirtualHost, source, names_of(decoded.rejected), false);
 }
 
+// A layer that goes is empty: what it said is said no more.
+void Assembler::take_runtime(DecodedUpdate& decoded, SourceId source) {
+  for (const DecodedRuntime& layer : decoded.runtime) {
+    runtime_.put({source, layer.name}, layer.entries);
+  }
+  for (const Rejected& rejected : decoded.rejected) runtime_.end_wait({source, rejected.name});
+  for (const std::string& name : decoded.removed) runtime_.remove({source, name});
+}
+
+// Rule 136: what goes leaves the filter's default, or none.
+void Assembler::take_extensions(DecodedUpdate& decoded, SourceId source) {
+  for (DecodedExtension& extension : decoded.extensions) {
+    absl::Status status = listeners_.put_extension({source, extension.name}, extension.type,
+                                                   std::move(extension.config));
+    if (!status.ok()) decoded.rejected.push_back({extension.name, std::move(status)});
+  }
+  for (const Rejected& rejected : decoded.rejected) {
+    listeners_.end_extension_wait({source, rejected.name});
+  }
+  for (const std::string& name : decoded.removed) listeners_.remove_extension({source, name});
+}
+
 absl::Status Assembler::check_required(const DecodedRoutes& routes) const {
   for (const std::string& cluster : routes.required_clusters) {
     if (clusters_.has(cluster)) continue;
@@ -264,6 +290,8 @@ void Assembler::end_wait(Type type, const ResourceKey& key) {
   if (type == Type::kRoute) listeners_.routes().end_wait(key);
   if (type == Type::kScopedRoute) listeners_.scopes().end_wait(key.source);
   if (type == Type::kVirtualHost) listeners_.routes().end_vhds_wait(key.source);
+  if (type == Type::kRuntime) runtime_.end_wait(key);
+  if (type == Type::kExtensionConfig) listeners_.end_extension_wait(key);
   if (type == Type::kListener) listeners_.retry(key.name);
 }
 

@@ -16,6 +16,7 @@
 #include "xds/decode_update.h"
 #include "xds/demands.h"
 #include "xds/resources.h"
+#include "xds/runtime.h"
 #include "xds/wait.h"
 #include "xds/warming_clusters.h"
 #include "xds/warming_listeners.h"
@@ -87,6 +88,7 @@ class Assembler final : public ResourceSink {
   static std::string_view text_of(State state) noexcept;
   // What waits for what, since when.
   std::vector<Wait> waits() const;
+  Runtime& runtime() noexcept { return runtime_; }
 
  private:
   // What is being waited for.
@@ -102,6 +104,8 @@ class Assembler final : public ResourceSink {
   void take_listeners(DecodedUpdate& decoded);
   void take_routes(DecodedUpdate& decoded, SourceId source);
   void take_virtual_hosts(DecodedUpdate& decoded, SourceId source);
+  void take_runtime(DecodedUpdate& decoded, SourceId source);
+  void take_extensions(DecodedUpdate& decoded, SourceId source);
   absl::Status check_required(const DecodedRoutes& routes) const;
   void answered(Type type);
   void end_wait(Type type, const ResourceKey& key);
@@ -125,6 +129,7 @@ class Assembler final : public ResourceSink {
   Executor& executor_;
   Subscriptions* subscriptions_ = nullptr;
   Deadlines deadlines_;
+  Runtime runtime_;
   WarmingClusters clusters_;
   WarmingListeners listeners_;
   Demands demands_;

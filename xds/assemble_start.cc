@@ -11,6 +11,7 @@ namespace sluice::xds {
 absl::Status Assembler::add_static(const Bootstrap& bootstrap) {
   log_warnings(bootstrap.warnings.texts());
   locate_ = bootstrap.locate;
+  runtime_.set_layers(bootstrap.runtime);
   for (const auto& cluster : bootstrap.clusters) {
     absl::Status status = clusters_.put(cluster.value, true);
     if (!status.ok()) return status;
@@ -21,6 +22,7 @@ absl::Status Assembler::add_static(const Bootstrap& bootstrap) {
 
 absl::Status Assembler::start(Subscriptions* subscriptions) {
   subscriptions_ = subscriptions;
+  runtime_.set_subscriptions(subscriptions);
   clusters_.set_subscriptions(subscriptions);
   listeners_.set_subscriptions(subscriptions);
   demands_.set_subscriptions(subscriptions);
@@ -41,7 +43,7 @@ void Assembler::advance() {
 bool Assembler::advance_one() {
   switch (phase_) {
     case Phase::kStaticClusters:
-      return clusters_.num_warming() == 0 && begin_clusters();
+      return runtime_.num_waiting() == 0 && clusters_.num_warming() == 0 && begin_clusters();
     case Phase::kClusters:
       return cds_answered_ && clusters_.num_warming() == 0 && begin_listeners();
     case Phase::kListeners:
@@ -144,6 +146,7 @@ std::vector<Wait> Assembler::waits() const {
   if (phase_ == Phase::kListeners && !lds_answered_) {
     out.push_back({Type::kCount, "", Type::kListener, "", false, phase_since_});
   }
+  runtime_.list_waits(&out);
   clusters_.list_waits(&out);
   listeners_.list_waits(&out);
   return out;

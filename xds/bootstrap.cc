@@ -6,8 +6,10 @@
 #include "absl/container/flat_hash_set.h"
 #include "base/text.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "xds/bootstrap_servers.h"
 #include "xds/decode_dns.h"
 #include "xds/decode_parts.h"
+#include "xds/decode_runtime.h"
 #include "xds/version.h"
 #include "xds/yaml.h"
 
@@ -28,10 +30,16 @@ bool leads_to(const core::ApiConfigSource& in, const std::string& cluster) {
          in.cluster_names().end();
 }
 
-bool leads_to(const DynamicResources& in, const std::string& cluster) {
-  return leads_to(in.ads_config(), cluster) ||
-         leads_to(in.lds_config().api_config_source(), cluster) ||
-         leads_to(in.cds_config().api_config_source(), cluster);
+bool leads_to(const ProtoBootstrap& in, const std::string& cluster) {
+  for (const auto& layer : in.layered_runtime().layers()) {
+    const auto& rtds = layer.rtds_layer().rtds_config();
+    if (leads_to(rtds.api_config_source(), cluster)) return true;
+  }
+  const DynamicResources& dynamic = in.dynamic_resources();
+  return leads_to(dynamic.ads_config(), cluster) ||
+         leads_to(dynamic.lds_config().api_config_source(), cluster) ||
+         leads_to(dynamic.cds_config().api_config_source(), cluster) ||
+         leads_to(in.cluster_manager().load_stats_config(), cluster);
 }
 
 // The texts that make up the bootstrap, in the order in which they are merged.
@@ -180,11 +188,11 @@ class StaticResources {
     options_.sources = out->sources;
   }
 
-  absl::Status clusters(const Repeated<Cluster>& in, const DynamicResources& dynamic) {
+  absl::Status clusters(const Repeated<Cluster>& in, const ProtoBootstrap& bootstrap) {
     for (int i = 0; i < in.size(); ++i) {
       const Path at(resources_, "clusters", i);
       if (absl::Status s = unique(at, in[i].name(), cluster_names_); !s.ok()) return s;
-      if (absl::Status s = cluster(at, in[i], leads_to(dynamic, in[i].name())); !s.ok()) return s;
+      if (absl::Status s = cluster(at, in[i], leads_to(bootstrap, in[i].name())); !s.ok()) return s;
     }
     return absl::OkStatus();
   }
@@ -293,6 +301,26 @@ absl::Status decode_default_resolver(const Context& context, const ProtoBootstra
   return resolver.status();
 }
 
+absl::Status decode_load_stats(const Context& context, const ProtoBootstrap& in,
+                               const Repeated<Cluster>& clusters, Bootstrap* out) {
+  if (!in.cluster_manager().has_load_stats_config()) return absl::OkStatus();
+  const Path root;
+  const Path manager(root, "cluster_manager");
+  const Path at(manager, "load_stats_config");
+  const auto& config = in.cluster_manager().load_stats_config();
+  if (config.api_type() != core::ApiConfigSource::GRPC) {
+    return context.error(Path(at, "api_type"), "load is reported over gRPC only: ",
+                         core::ApiConfigSource::ApiType_Name(config.api_type()),
+                         "; set api_type: GRPC");
+  }
+  if (config.transport_api_version() != core::V3) {
+    return context.error(Path(at, "transport_api_version"), "must be V3");
+  }
+  auto source = decode_grpc_source(context, at, config, clusters);
+  if (source.ok()) out->load_stats = *std::move(source);
+  return source.status();
+}
+
 void decode_rest(const ProtoBootstrap& in, Bootstrap* out) {
   out->local_cluster_name = in.cluster_manager().local_cluster_name();
   out->stats_flush_on_admin = in.stats_flush_on_admin();
@@ -332,12 +360,16 @@ absl::StatusOr<Bootstrap> load_bootstrap(const Flags& flags) {
   if (absl::Status s = decode_node(context, flags, in, &out.node); !s.ok()) return s;
   if (absl::Status s = decode_admin(context, in, &out.admin); !s.ok()) return s;
   StaticResources resources(context, flags, *sources, &out);
-  absl::Status s = resources.clusters(clusters, in.dynamic_resources());
+  absl::Status s = resources.clusters(clusters, in);
   if (!s.ok()) return s;
   if (s = decode_dynamic(context, in, &out); !s.ok()) return s;
+  s = decode_layered_runtime(context, Path(Path(), "layered_runtime"), in.layered_runtime(),
+                             out.node.cluster, out.has_ads, &out.runtime);
+  if (!s.ok()) return s;
   if (s = resources.listeners(listeners); !s.ok()) return s;
   if (s = check_extensions(context, in); !s.ok()) return s;
   if (s = decode_default_resolver(context, in, &out); !s.ok()) return s;
+  if (s = decode_load_stats(context, in, clusters, &out); !s.ok()) return s;
   decode_rest(in, &out);
   return out;
 }

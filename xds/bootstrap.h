@@ -24,6 +24,7 @@
 #include "upstream/values.h"
 #include "xds/config_source.h"
 #include "xds/flags.h"
+#include "xds/runtime.h"
 #include "xds/warnings.h"
 
 namespace sluice::xds {
@@ -66,7 +67,9 @@ struct Bootstrap {
   std::shared_ptr<ConfigSources> sources;
   bool has_ads = false;  // then the aggregated stream is source kAds
   std::optional<SourceRef> lds, cds;
-  net::ResolverConfig resolver;  // of clusters that say nothing about it
+  std::vector<RuntimeLayerValue> runtime;
+  std::optional<GrpcSource> load_stats;  // where load reports go
+  net::ResolverConfig resolver;          // of clusters that say nothing about it
   std::string local_cluster_name;
   std::chrono::milliseconds stats_flush_interval{5'000};
   bool stats_flush_on_admin = false;

@@ -247,6 +247,12 @@ MessagePtr dynamic_entry(const DumpResource& resource) {
                    &dump::RoutesConfigDump::DynamicRouteConfig::mutable_route_config);
       return out;
     }
+    case Type::kExtensionConfig: {
+      auto out = std::make_unique<dump::EcdsConfigDump::EcdsFilterConfig>();
+      fill_dynamic(resource, out.get(),
+                   &dump::EcdsConfigDump::EcdsFilterConfig::mutable_ecds_filter);
+      return out;
+    }
     default: {
       auto out = std::make_unique<dump::EndpointsConfigDump::DynamicEndpointConfig>();
       fill_dynamic(resource, out.get(),
@@ -268,6 +274,8 @@ std::string_view list_of(const DumpResource& r) {
       return r.is_static ? "static_route_configs" : "dynamic_route_configs";
     case Type::kEndpoint:
       return r.is_static ? "static_endpoint_configs" : "dynamic_endpoint_configs";
+    case Type::kExtensionConfig:
+      return "ecds_filters";
     default:
       return "";  // not listed
   }
@@ -387,6 +395,11 @@ void ConfigDump::plan_all() {
                   {"static_endpoint_configs", "dynamic_endpoint_configs"});
     }
     plan_config("SecretsConfigDump", "", {});
+    const auto& all = input_.resources;
+    if (std::any_of(all.begin(), all.end(),
+                    [](const DumpResource& r) { return r.type == Type::kExtensionConfig; })) {
+      plan_config("EcdsConfigDump", "", {"ecds_filters"});
+    }
   }
   steps_.push_back({.text = steps_.size() == before ? "]\n}\n" : "\n ]\n}\n"});
 }

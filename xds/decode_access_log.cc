@@ -127,10 +127,20 @@ absl::Status decode_file(const Context& context, const Path& at, const FileAcces
 // Filters decide what is logged and nothing else: one that we cannot follow logs too much.
 void decode_filter(const Context& context, const Path& at, const AccessLogFilter& in,
                    AccessLogValue* out) {
+  if (in.has_runtime_filter()) {
+    const auto& filter = in.runtime_filter();
+    out->sample = AccessLogValue::Sample{
+        .runtime_key = filter.runtime_key(),
+        .numerator = filter.percent_sampled().numerator(),
+        .denominator = static_cast<uint32_t>(denominator_of(filter.percent_sampled())),
+        .independent = filter.use_independent_randomness()};
+    return;
+  }
   if (!in.has_status_code_filter()) return;  // warned of by the support table
   const ComparisonFilter& comparison = in.status_code_filter().comparison();
   if (comparison.op() == ComparisonFilter::GE && comparison.value().default_value() <= 999) {
     out->min_status = static_cast<uint16_t>(comparison.value().default_value());
+    out->min_status_key = comparison.value().runtime_key();
     return;
   }
   context.warn(at, "access log filter",

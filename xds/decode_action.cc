@@ -77,6 +77,9 @@ absl::Status decode_weights(const Context& context, const Path& at,
         decode_cluster_weight(context, Path(at, "clusters", i), in.clusters(i), &cluster);
     if (!s.ok()) return s;
     sum += cluster.weight;
+    if (!in.runtime_key_prefix().empty()) {
+      cluster.runtime_key = base::cat(in.runtime_key_prefix(), ".", cluster.cluster);
+    }
   }
   if (sum == 0) return context.error(at, "the weights' sum is 0; give one cluster a weight");
   if (sum > UINT32_MAX) {

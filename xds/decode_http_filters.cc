@@ -1,8 +1,12 @@
 #include <algorithm>
+#include <memory>
+#include <optional>
 
+#include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
 #include "envoy/extensions/filters/http/on_demand/v3/on_demand.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "xds/decode_extension.h"
 #include "xds/decode_http.h"
 #include "xds/decode_routes.h"
 
@@ -153,7 +157,7 @@ absl::StatusOr<FilterOnDemand> decode_on_demand(const Context& context, const Pa
   return out;
 }
 
-// A filter that we do not have: may it be left out?
+// A filter that we do not have, named at `at`: may it be left out?
 absl::Status leave_out(const Context& context, const Path& at, const hcm::HttpFilter& in,
                        const std::string& type) {
   if (in.is_optional() || in.disabled()) {
@@ -163,37 +167,105 @@ absl::Status leave_out(const Context& context, const Path& at, const hcm::HttpFi
     return absl::OkStatus();
   }
   if (type.empty()) {
-    return context.error(Path(at, "typed_config"),
+    return context.error(at,
                          "is required; a filter is found by the type of its typed_config, not by "
                          "its name \"",
                          in.name(), "\"");
   }
-  return context.error(Path(at, "typed_config"), "this filter is not supported yet: \"", type,
+  return context.error(at, "this filter is not supported yet: \"", type,
                        "\"; remove it, or set is_optional: true");
 }
 
-// Null config: left out.
+// None: a type that we do not have.
+absl::StatusOr<std::optional<filters::FilterConfig>> decode_config(
+    const Context& context, const Path& at, const google::protobuf::Any& any) {
+  const std::string type = context.type_of(any);
+  if (type == ProtoRouter::descriptor()->full_name()) {
+    auto router = decode_router(context, at, any);
+    if (!router.ok()) return router.status();
+    return filters::FilterConfig(*std::move(router));
+  }
+  if (type == ProtoHeaderMutation::descriptor()->full_name()) {
+    auto mutation = decode_header_mutation(context, at, any);
+    if (!mutation.ok()) return mutation.status();
+    return filters::FilterConfig(*std::move(mutation));
+  }
+  if (type == ProtoOnDemand::descriptor()->full_name()) {
+    auto on_demand = decode_on_demand(context, at, any);
+    if (!on_demand.ok()) return on_demand.status();
+    return filters::FilterConfig(*std::move(on_demand));
+  }
+  return std::nullopt;
+}
+
+bool is_known(std::string_view type) {
+  return type == ProtoHeaderMutation::descriptor()->full_name();
+}
+
+// What the filter is until its configuration comes.
+absl::Status decode_default(const Context& context, const Path& at,
+                            const google::protobuf::Any& any, filters::FilterDiscovery* out) {
+  const std::string type = context.type_of(any);
+  if (std::find(out->types.begin(), out->types.end(), type) == out->types.end()) {
+    return context.error(at, "its type is not among type_urls: \"", type, "\"; add it there");
+  }
+  auto config = decode_config(context, at, any);
+  if (!config.ok()) return config.status();
+  out->otherwise = std::make_shared<const filters::FilterConfig>(**std::move(config));
+  return absl::OkStatus();
+}
+
+// Rule 136.
+absl::Status decode_discovery(const Context& context, const Path& at, const hcm::HttpFilter& in,
+                              std::vector<FilterValue>* out) {
+  const core::ExtensionConfigSource& source = in.config_discovery();
+  auto discovery = std::make_shared<filters::FilterDiscovery>();
+  for (int i = 0; i < source.type_urls_size(); ++i) {
+    const std::string& url = source.type_urls(i);
+    const std::string type = url.substr(url.rfind('/') + 1);
+    if (type == ProtoRouter::descriptor()->full_name()) {
+      return context.error(Path(at, "type_urls", i),
+                           "the router cannot come by itself; write its typed_config");
+    }
+    if (!is_known(type)) return leave_out(context, Path(at, "type_urls", i), in, type);
+    discovery->types.push_back(type);
+  }
+  const Path from(at, "config_source");
+  if (!source.has_config_source()) {
+    return context.error(from, "is required; say where the configuration comes from");
+  }
+  absl::Status s = decode_config_source(context, from, source.config_source(), &discovery->source,
+                                        &discovery->initial_fetch_timeout);
+  if (!s.ok()) return s;
+  if (source.has_default_config()) {
+    s = decode_default(context, Path(at, "default_config"), source.default_config(),
+                       discovery.get());
+    if (!s.ok()) return s;
+  }
+  if (source.apply_default_config_without_warming()) {
+    if (discovery->otherwise == nullptr) {
+      return context.error(Path(at, "apply_default_config_without_warming"),
+                           "there is no default_config; write one");
+    }
+    discovery->warms = false;
+  }
+  FilterValue value{in.name(), filters::FilterMissing{}, in.disabled(), discovery};
+  if (discovery->otherwise != nullptr) value.config = *discovery->otherwise;
+  out->push_back(std::move(value));
+  return absl::OkStatus();
+}
+
 absl::Status decode_filter(const Context& context, const Path& at, const hcm::HttpFilter& in,
                            std::vector<FilterValue>* out) {
-  const Path config(at, "typed_config");
-  const std::string type = context.type_of(in.typed_config());
-  FilterValue value{in.name(), {}, in.disabled()};
-  if (type == ProtoRouter::descriptor()->full_name()) {
-    auto router = decode_router(context, config, in.typed_config());
-    if (!router.ok()) return router.status();
-    value.config = *std::move(router);
-  } else if (type == ProtoHeaderMutation::descriptor()->full_name()) {
-    auto mutation = decode_header_mutation(context, config, in.typed_config());
-    if (!mutation.ok()) return mutation.status();
-    value.config = *std::move(mutation);
-  } else if (type == ProtoOnDemand::descriptor()->full_name()) {
-    auto on_demand = decode_on_demand(context, config, in.typed_config());
-    if (!on_demand.ok()) return on_demand.status();
-    value.config = *std::move(on_demand);
-  } else {
-    return leave_out(context, at, in, type);
+  if (in.has_config_discovery()) {
+    return decode_discovery(context, Path(at, "config_discovery"), in, out);
   }
-  out->push_back(std::move(value));
+  auto config = decode_config(context, Path(at, "typed_config"), in.typed_config());
+  if (!config.ok()) return config.status();
+  if (!*config) {
+    return leave_out(context, Path(at, "typed_config"), in, context.type_of(in.typed_config()));
+  }
+  out->push_back({in.name(), **std::move(config), in.disabled()});
   return absl::OkStatus();
 }
 
@@ -235,6 +307,23 @@ absl::Status decode_http_filters(const Context& context, const Path& at,
   return context.error(Path(at, "http_filters"),
                        "the last filter must be the router; add "
                        "envoy.extensions.filters.http.router.v3.Router");
+}
+
+absl::StatusOr<DecodedExtension> decode_extension(std::string_view bytes,
+                                                  const DecodeOptions& options,
+                                                  Warnings* warnings) {
+  Context context(options, warnings, "extension");
+  const Path root;
+  core::TypedExtensionConfig in;
+  if (!parse_message(bytes, &in)) return context.error(root, "not a serialised extension");
+  context.set_label(base::cat("extension \"", in.name(), "\""));
+  if (absl::Status s = context.check(in, root); !s.ok()) return s;
+  const Path at(root, "typed_config");
+  auto config = decode_config(context, at, in.typed_config());
+  if (!config.ok()) return config.status();
+  const std::string type = context.type_of(in.typed_config());
+  if (!*config) return context.error(at, "not an HTTP filter that Sluice has: \"", type, "\"");
+  return DecodedExtension{in.name(), type, **std::move(config)};
 }
 
 }  // namespace sluice::xds

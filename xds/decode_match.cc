@@ -8,17 +8,6 @@ using router::HeaderMatch;
 using router::PathMatch;
 using router::StringMatch;
 
-uint64_t denominator_of(const FractionalPercent& in) {
-  switch (in.denominator()) {
-    case FractionalPercent::TEN_THOUSAND:
-      return 10'000;
-    case FractionalPercent::MILLION:
-      return 1'000'000;
-    default:
-      return 100;
-  }
-}
-
 absl::Status decode_path(const Context& context, const Path& at, const route::RouteMatch& in,
                          PathMatch* out) {
   using Kind = PathMatch::Kind;

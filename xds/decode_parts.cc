@@ -187,4 +187,15 @@ absl::Status require_plaintext(const Context& context, const Path& at,
                        "\"; without transport_socket connections are plaintext");
 }
 
+uint64_t denominator_of(const ::envoy::type::v3::FractionalPercent& in) {
+  switch (in.denominator()) {
+    case ::envoy::type::v3::FractionalPercent::TEN_THOUSAND:
+      return 10'000;
+    case ::envoy::type::v3::FractionalPercent::MILLION:
+      return 1'000'000;
+    default:
+      return 100;
+  }
+}
+
 }  // namespace sluice::xds

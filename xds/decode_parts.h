@@ -17,6 +17,7 @@
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/type/matcher/v3/string.pb.h"
+#include "envoy/type/v3/percent.pb.h"
 #include "http/values.h"
 #include "router/values.h"
 #include "xds/config_source.h"
@@ -59,6 +60,9 @@ absl::Status decode_header_edits(const Context& context, const Path& at, std::st
 
 absl::StatusOr<router::StringMatch> decode_string_match(
     const Context& context, const Path& at, const ::envoy::type::matcher::v3::StringMatcher& in);
+
+// Parts that make a whole: 100, 10,000 or a million.
+uint64_t denominator_of(const ::envoy::type::v3::FractionalPercent& in);
 
 // Inline text, or what a file or an environment variable holds.
 absl::StatusOr<std::string> decode_data_source(const Context& context, const Path& at,

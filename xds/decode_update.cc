@@ -95,6 +95,19 @@ DecodedUpdate decode_update(DecodeJob job) {
         }
         break;
       }
+      case Type::kExtensionConfig:
+        keep(decode_extension(r.bytes, job.options, warnings), r, &DecodedExtension::name,
+             &out.extensions, &out.rejected);
+        break;
+      case Type::kRuntime: {
+        auto entries = decode_runtime(r.bytes, job.options, warnings);
+        if (entries.ok()) {
+          out.runtime.push_back({r.name, *std::move(entries)});
+        } else {
+          out.rejected.push_back({r.name, entries.status()});
+        }
+        break;
+      }
       default:  // another sink's (assemble.h), or nobody's
         out.rejected.push_back(
             {r.name, base::config_error("resources of ", short_name_of(job.update.type),

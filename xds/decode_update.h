@@ -10,7 +10,9 @@
 #include "router/table.h"
 #include "upstream/values.h"
 #include "xds/decode.h"
+#include "xds/decode_extension.h"
 #include "xds/resources.h"
+#include "xds/runtime_values.h"
 #include "xds/warnings.h"
 
 namespace sluice::xds {
@@ -33,6 +35,11 @@ struct DecodedVirtualHost {
   std::shared_ptr<const router::VirtualHostValue> value;
 };
 
+struct DecodedRuntime {
+  std::string name;
+  RuntimeEntries entries;
+};
+
 struct DecodeJob {
   Update update;
   DecodeOptions options;
@@ -51,6 +58,8 @@ struct DecodedUpdate {
   std::vector<DecodedRoutes> routes;
   std::vector<router::ScopeValue> scopes;
   std::vector<DecodedVirtualHost> virtual_hosts;
+  std::vector<DecodedRuntime> runtime;
+  std::vector<DecodedExtension> extensions;
 
   std::vector<std::string> removed;
   std::vector<std::string> unchanged, answered;

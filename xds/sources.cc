@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "xds/connect.h"
 #include "xds/file_transport.h"
 #include "xds/grpc_transport.h"
 #include "xds/methods.h"
@@ -50,6 +51,11 @@ void add_counters(const TypeStats& in, TypeStats* out) {
 
 }  // namespace
 
+absl::StatusOr<std::unique_ptr<Transport>> connect_grpc(const ControlPlane& server, bool fail_fast,
+                                                        Executor& executor) {
+  return GrpcTransport::make(target_of(server, fail_fast), executor);
+}
+
 Sources::Sources(Options options, std::shared_ptr<const ConfigSources> catalogue,
                  ResourceSink& sink, Executor& executor)
     : options_(std::move(options)),
@@ -61,7 +67,7 @@ Sources::Sources(Options options, std::shared_ptr<const ConfigSources> catalogue
   if (options_.connect) return;
   options_.connect = [this](const ControlPlane& server,
                             bool fail_fast) -> absl::StatusOr<std::unique_ptr<Transport>> {
-    return GrpcTransport::make(target_of(server, fail_fast), executor_);
+    return connect_grpc(server, fail_fast, executor_);
   };
 }
 

@@ -80,17 +80,18 @@ channel_args: gRPC's own defaults are used
 socket_options: admin's socket is a plain one
 ignore_global_conn_limit: there is no global limit
 )"},
-      {"envoy.config.bootstrap.v3.ClusterManager", "local_cluster_name", R"(
+      {"envoy.config.bootstrap.v3.ClusterManager", "local_cluster_name load_stats_config", R"(
 outlier_detection: no endpoint is ejected yet
-load_stats_config: no load reports are sent yet
 enable_deferred_cluster_creation: workers open pools when they are first used
 )"},
       {"envoy.config.bootstrap.v3.LayeredRuntime", "layers"},
-      {"envoy.config.bootstrap.v3.RuntimeLayer", "name", R"(
-static_layer: runtime keys are not read yet; routes use their default values
-admin_layer: runtime keys are not read yet; routes use their default values
-disk_layer: runtime keys are not read yet; routes use their default values
-)"},
+      {"envoy.config.bootstrap.v3.RuntimeLayer",
+       "name static_layer disk_layer admin_layer rtds_layer"},
+      {"envoy.config.bootstrap.v3.RuntimeLayer.DiskLayer",
+       "symlink_root subdirectory append_service_cluster"},
+      {"envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer", ""},
+      {"envoy.config.bootstrap.v3.RuntimeLayer.RtdsLayer", "name rtds_config"},
+      {"envoy.service.runtime.v3.Runtime", "name layer"},
   };
   return kTable;
 }

@@ -84,7 +84,10 @@ add_proxy_protocol_connection_state: there is no PROXY protocol yet
       {"envoy.extensions.filters.network.http_connection_manager.v3.Rds",
        "config_source route_config_name"},
       {"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
-       "name typed_config is_optional disabled"},
+       "name typed_config config_discovery is_optional disabled"},
+      {"envoy.config.core.v3.ExtensionConfigSource",
+       "config_source default_config apply_default_config_without_warming type_urls"},
+      {"envoy.config.core.v3.TypedExtensionConfig", "name typed_config"},
       {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
        "UpgradeConfig",
        "upgrade_type enabled"},
@@ -142,11 +145,10 @@ suppress_grpc_request_failure_code_stats: gRPC status codes are not counted yet
       {"envoy.config.common.mutation_rules.v3.HeaderMutation", "remove append"},
 
       {"envoy.config.accesslog.v3.AccessLog", "name filter typed_config"},
-      {"envoy.config.accesslog.v3.AccessLogFilter", "status_code_filter", R"(
+      {"envoy.config.accesslog.v3.AccessLogFilter", "status_code_filter runtime_filter", R"(
 duration_filter: every request is logged
 not_health_check_filter: every request is logged
 traceable_filter: every request is logged
-runtime_filter: every request is logged
 and_filter: every request is logged
 or_filter: every request is logged
 header_filter: every request is logged
@@ -158,6 +160,8 @@ log_type_filter: every request is logged
 )"},
       {"envoy.config.accesslog.v3.StatusCodeFilter", "comparison"},
       {"envoy.config.accesslog.v3.ComparisonFilter", "op value"},
+      {"envoy.config.accesslog.v3.RuntimeFilter",
+       "runtime_key percent_sampled use_independent_randomness"},
       {"envoy.config.core.v3.RuntimeUInt32", "default_value runtime_key"},
       {"envoy.extensions.access_loggers.file.v3.FileAccessLog",
        "path format json_format typed_json_format log_format"},

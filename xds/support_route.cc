@@ -77,9 +77,7 @@ hedge_policy: requests are not hedged yet
       {"envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig", "", {}, "allow_post"},
       {"envoy.config.route.v3.RouteAction.MaxStreamDuration",
        "max_stream_duration grpc_timeout_header_max grpc_timeout_header_offset"},
-      {"envoy.config.route.v3.WeightedCluster", "clusters total_weight", R"(
-runtime_key_prefix: weights are not overridden at run time
-)"},
+      {"envoy.config.route.v3.WeightedCluster", "clusters total_weight runtime_key_prefix"},
       {"envoy.config.route.v3.WeightedCluster.ClusterWeight",
        "name weight request_headers_to_add request_headers_to_remove response_headers_to_add "
        "response_headers_to_remove host_rewrite_literal typed_per_filter_config",

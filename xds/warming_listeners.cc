@@ -21,6 +21,7 @@ WarmingListeners::WarmingListeners(dataplane::TablesBuilder& builder, Executor& 
     : builder_(builder),
       executor_(executor),
       deadlines_(deadlines),
+      extensions_(builder, executor, deadlines),
       routes_(builder, deadlines, num_workers,
               [this](const ResourceKey& rds, const WarmingRoutes::User& user) {
                 routes_changed(rds, user);
@@ -29,6 +30,7 @@ WarmingListeners::WarmingListeners(dataplane::TablesBuilder& builder, Executor& 
               [this](const std::string& set) { scopes_changed(set); }) {}
 
 void WarmingListeners::set_subscriptions(Subscriptions* subscriptions) {
+  extensions_.set_subscriptions(subscriptions);
   routes_.set_subscriptions(subscriptions);
   scopes_.set_subscriptions(subscriptions);
 }
@@ -77,11 +79,13 @@ absl::Status WarmingListeners::put(ListenerValue value, bool is_static,
     if (fresh) listeners_.erase(it);
     return base::config_error("listeners[\"", value.name, "\"]: ", base::message_of(s));
   }
-  if (ready(needs)) {
+  ExtensionHold extensions = extensions_.follow(value.http.filters);
+  if (ready(value)) {
     const std::string name = value.name;
     absl::Status status = activate(listener, value, warnings);
     if (status.ok()) {
       drop_next(listener);
+      listener.extensions = std::move(extensions);
     } else if (!listener.active && !listener.next) {
       listeners_.erase(name);
     }
@@ -99,7 +103,13 @@ absl::Status WarmingListeners::put(ListenerValue value, bool is_static,
   }
   if (listener.next && needs_of(*listener.next) != needs) drop_next(listener);
   set_next(listener, std::move(value));
+  listener.next_extensions = std::move(extensions);
   return absl::OkStatus();
+}
+
+// Everything that it waits for is there, or its wait is over.
+bool WarmingListeners::ready(const ListenerValue& value) const {
+  return ready(needs_of(value)) && extensions_.ready(value.http.filters);
 }
 
 void WarmingListeners::set_next(Listener& listener, ListenerValue value) {
@@ -120,6 +130,7 @@ void WarmingListeners::drop_next(Listener& listener) {
   const ListenerValue next = *std::exchange(listener.next, std::nullopt);
   const Needs needs = needs_of(next);
   if (needs != listener.active_needs) unfollow(needs, next.name);
+  listener.next_extensions = {};
 }
 
 // Its routes are followed and ready. The listener first: a table that none reads is swept away.
@@ -163,7 +174,7 @@ void WarmingListeners::routes_changed(const ResourceKey& rds, const WarmingRoute
   const auto it = listeners_.find(user.name);
   if (it == listeners_.end()) return;
   Listener& listener = it->second;
-  if (listener.next && needs_of(*listener.next).rds == rds && routes_.ready(rds)) {
+  if (listener.next && needs_of(*listener.next).rds == rds && ready(*listener.next)) {
     activate_next(listener);
   }
   if (listener.active && listener.active_needs.rds == rds) routes_.put_table(rds);
@@ -173,7 +184,7 @@ void WarmingListeners::scopes_changed(const std::string& set) {
   if (!scopes_.ready(set)) return;
   std::vector<Listener*> waiting;
   for (auto& [name, listener] : listeners_) {
-    if (listener.next && needs_of(*listener.next).scopes == set) waiting.push_back(&listener);
+    if (listener.next && needs_of(*listener.next).scopes == set && ready(*listener.next)) waiting.push_back(&listener);
   }
   for (Listener* listener : waiting) activate_next(*listener);
 }
@@ -183,7 +194,9 @@ void WarmingListeners::activate_next(Listener& listener) {
   std::vector<std::string> warnings;
   const absl::Status status = activate(listener, value, &warnings);
   if (status.ok()) {
+    ExtensionHold extensions = std::move(listener.next_extensions);
     drop_next(listener);
+    listener.extensions = std::move(extensions);
     return;
   }
   set_waiting(listener, false);
@@ -196,6 +209,37 @@ void WarmingListeners::activate_next(Listener& listener) {
   deadlines_.set(Type::kListener, {kAds, value.name}, kBindRetryNs);
 }
 
+// ---- Filters' configurations.
+
+absl::Status WarmingListeners::put_extension(const ResourceKey& ecds, std::string_view type,
+                                             filters::FilterConfig config) {
+  absl::Status status = extensions_.put(ecds, type, std::move(config));
+  if (status.ok()) deliver_extension(ecds);
+  return status;
+}
+
+void WarmingListeners::remove_extension(const ResourceKey& ecds) {
+  extensions_.remove(ecds);
+  deliver_extension(ecds);
+}
+
+void WarmingListeners::end_extension_wait(const ResourceKey& ecds) {
+  extensions_.end_wait(ecds);
+  deliver_extension(ecds);
+}
+
+void WarmingListeners::deliver_extension(const ResourceKey& ecds) {
+  for (auto& [name, listener] : listeners_) {
+    if (!listener.waiting || !listener.next || !ready(*listener.next)) continue;
+    const auto& filters = listener.next->http.filters;
+    const bool its = std::any_of(filters.begin(), filters.end(), [&](const auto& filter) {
+      return filter.discovery != nullptr && filter.discovery->source == ecds.source &&
+             filter.name == ecds.name;
+    });
+    if (its) activate_next(listener);
+  }
+}
+
 void WarmingListeners::retry(std::string_view name) {
   const auto it = listeners_.find(name);
   if (it == listeners_.end() || !it->second.next || it->second.waiting) return;
@@ -205,6 +249,8 @@ void WarmingListeners::retry(std::string_view name) {
 void WarmingListeners::list_waits(std::vector<Wait>* out) const {
   for (const auto& [name, listener] : listeners_) {
     if (!listener.next) continue;
+    extensions_.list_waits(name, listener.active, listener.next->http.filters, out);
+    if (listener.waiting && ready(needs_of(*listener.next))) continue;  // else it wants its port
     const auto& http = listener.next->http;
     const bool scoped = http.scoped_routes != nullptr;
     out->push_back({Type::kListener, name, scoped ? Type::kScopedRoute : Type::kRoute,

@@ -12,6 +12,7 @@
 #include "dataplane/tables_builder.h"
 #include "dataplane/values.h"
 #include "xds/deadlines.h"
+#include "xds/extension_configs.h"
 #include "xds/resources.h"
 #include "xds/wait.h"
 #include "xds/warming_routes.h"
@@ -22,11 +23,11 @@ namespace sluice::xds {
 // WarmingListeners joins listeners with their routes and scopes (warming_routes.h,
 // warming_scopes.h) and puts into the tables what may serve.
 //
-// A listener whose routes come over RDS is bound when they are there, or when the wait for them
-// ends (a rejection, or initial_fetch_timeout: it then answers 404); a changed one serves in its
-// old form until then (rule 92). A port that cannot be had is an error of that
-// listener; where its routes came too late to say so to the control plane, it is logged and tried
-// again every few seconds.
+// A listener whose routes come over RDS, or filters' configurations over ECDS, is bound when they
+// are there, or when the wait for them ends (a rejection, or initial_fetch_timeout: it then answers
+// 404, without a filter's configuration 500); a changed one serves in its old form until then (rule
+// 92). A port that cannot be had is an error of that listener; where its routes came too late to
+// say so to the control plane, it is logged and tried again every few seconds.
 // Main only; builder, executor and deadlines outlive it.
 class WarmingListeners {
  public:
@@ -44,6 +45,13 @@ class WarmingListeners {
   WarmingRoutes& routes() noexcept { return routes_; }
   const WarmingRoutes& routes() const noexcept { return routes_; }
   WarmingScopes& scopes() noexcept { return scopes_; }
+
+  // ---- Filters' configurations that come by themselves (ECDS).
+  absl::Status put_extension(const ResourceKey& ecds, std::string_view type,
+                             filters::FilterConfig config);
+  void remove_extension(const ResourceKey& ecds);
+  void end_extension_wait(const ResourceKey& ecds);
+
   // The deadline of a listener that could not have its port.
   void retry(std::string_view name);
 
@@ -66,6 +74,7 @@ class WarmingListeners {
     bool is_static = false;
     bool waiting = false;                          // `next` waits for routes
     std::optional<dataplane::ListenerValue> next;  // waits for routes, or for its port
+    ExtensionHold extensions, next_extensions;     // of the form that serves, of `next`
     base::MonoNs since = 0;
   };
 
@@ -81,10 +90,13 @@ class WarmingListeners {
   void routes_changed(const ResourceKey& rds, const WarmingRoutes::User& user);
   void scopes_changed(const std::string& set);
   void activate_next(Listener& listener);
+  bool ready(const dataplane::ListenerValue& value) const;
+  void deliver_extension(const ResourceKey& ecds);
 
   dataplane::TablesBuilder& builder_;
   Executor& executor_;
   Deadlines& deadlines_;
+  ExtensionConfigs extensions_;
   std::map<std::string, Listener, std::less<>> listeners_;
   WarmingRoutes routes_;
   WarmingScopes scopes_;

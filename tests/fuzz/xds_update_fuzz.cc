@@ -48,14 +48,19 @@ class Script {
 
 constexpr std::array<std::string_view, 4> kNames = {"a", "b", "c", ""};
 
-std::string listener_yaml(std::string_view routes) {
+constexpr std::string_view kDiscovered =
+    "- name: a\n        config_discovery: {config_source: {ads: {}, initial_fetch_timeout: 1s}, "
+    "type_urls: [type.googleapis.com/"
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation]}\n      ";
+
+std::string listener_yaml(std::string_view routes, std::string_view filters = "") {
   return base::cat(
       "name: a\naddress: {socket_address: {address: 127.0.0.1, port_value: 0}}\n"
       "bind_to_port: false\nfilter_chains:\n- filters:\n  - name: h\n    typed_config:\n"
       "      \"@type\": type.googleapis.com/envoy.extensions.filters.network."
       "http_connection_manager.v3.HttpConnectionManager\n      stat_prefix: s\n      ",
-      routes,
-      "\n      http_filters:\n      - name: r\n        typed_config: {\"@type\": "
+      routes, "\n      http_filters:\n      ", filters,
+      "- name: r\n        typed_config: {\"@type\": "
       "type.googleapis.com/"
       "envoy.extensions.filters.http.router.v3.Router}\n");
 }
@@ -113,24 +118,37 @@ const std::vector<std::string>& seeds(Type type) {
     add(Type::kListener,
         listener_yaml("route_config: {name: i, virtual_hosts: [{name: v, domains: [\"*\"], routes: "
                       "[{match: {prefix: /}, route: {cluster: b}}]}]}"));
+    add(Type::kListener,
+        listener_yaml("rds: {route_config_name: a, config_source: {ads: {}}}", kDiscovered));
+    add(Type::kExtensionConfig,
+        "{name: a, typed_config: {\"@type\": type.googleapis.com/"
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation, mutations: "
+        "{request_mutations: [{append: {header: {key: x, value: y}}}, {remove: z}]}}}");
+    add(Type::kExtensionConfig,
+        "{name: a, typed_config: {\"@type\": type.googleapis.com/"
+        "envoy.extensions.filters.http.router.v3.Router}}");
+    add(Type::kRuntime,
+        "{name: a, layer: {k: 5, f: {numerator: 1, denominator: MILLION}, n: {m: true, t: x}}}");
+    for (size_t t = 0; t < xds::kNumTypes; ++t) {
+      auto& its = (*all)[t];
+      if (its.empty()) its.push_back(resource(static_cast<Type>(t), "a", "x").value());
+    }
     return all;
   }();
   return (*kSeeds)[static_cast<size_t>(type)];
 }
 
-// The name is the first field of all types but LbEndpoint.
-std::string named(Type type, std::string_view name, std::string bytes) {
-  const std::string head = resource(type, name).value();
-  if (type == Type::kLbEndpoint || type == Type::kVirtualHost) return bytes;
-  if (type > Type::kVirtualHost) return head;
-  return head + bytes.substr(3);  // "\n\1a"
+// The name is the first field.
+std::string named(std::string_view name, std::string bytes) {
+  if (!bytes.starts_with("\n\1a")) return bytes;  // of a type without a name of its own
+  return base::cat("\n", std::string(1, static_cast<char>(name.size())), name, bytes.substr(3));
 }
 
 google::protobuf::Any some_resource(Script& script, Type type, std::string_view name) {
   google::protobuf::Any any;
   any.set_type_url(std::string(type_url_of(type)));
   const auto& from = seeds(type);
-  std::string bytes = named(type, name, from[script.below(from.size())]);
+  std::string bytes = named(name, from[script.below(from.size())]);
   const size_t mutations = script.byte() < 128 ? 0 : script.below(4);
   for (size_t i = 0; i < mutations && !bytes.empty(); ++i) {
     const size_t at = (script.byte() * size_t{256} + script.byte()) % bytes.size();
@@ -323,6 +341,12 @@ void run(Script& script) {
   client_options.random = [] { return uint64_t{1}; };
   xds::Client client(client_options, control_plane, guard, main);
   OneSource subscriptions(client);
+  xds::Bootstrap bootstrap;
+  bootstrap.runtime.resize(1);
+  bootstrap.runtime[0].kind = xds::RuntimeLayerValue::Kind::kRtds;
+  bootstrap.runtime[0].rtds.name = "a";
+  bootstrap.runtime[0].initial_fetch_timeout = std::chrono::seconds(1);
+  demand(assembler.add_static(bootstrap).ok());
   static_cast<void>(assembler.start(&subscriptions));
   main.run();
   for (uint32_t nonce = 1; !script.over() && nonce < 200; ++nonce) {

@@ -29,7 +29,7 @@ class Rewrite {
   std::string host_of(oracle::LinearRequest values) const {
     TestRequest request(std::move(values));
     return std::string(
-        rewrite_host(route(), route().target(0), request.head(), request.arena(), 0));
+        rewrite_host(route(), route().target(0, nullptr), request.head(), request.arena(), 0));
   }
   std::string location(std::string authority, std::string from, bool tls = false) const {
     TestRequest request({.path = std::move(from), .authority = std::move(authority)});

@@ -25,7 +25,7 @@ class RouteTableTest : public ::testing::Test {
     const TestRequest request(std::move(values));
     const Match match = table_->match(request.head(), request.input());
     if (match.route == nullptr) return "-";
-    const Target& target = match.route->target(request.input().random);
+    const Target& target = match.route->target(request.input().random, request.input().runtime);
     const ClusterId id = match.route->cluster_of(target);
     for (const char* name : {"a", "b", "c", "d"}) {
       if (const ClusterRef ref = clusters_.find(name); ref.id() == id) return name;
@@ -54,6 +54,62 @@ class RouteTableTest : public ::testing::Test {
   CompileOptions options_;
   std::shared_ptr<const RouteTable> table_;
 };
+
+TEST_F(RouteTableTest, RuntimeKeysOverrideFractionsAndWeightsWithoutCompilingAgain) {
+  base::RuntimeKeys keys;
+  options_.runtime = &keys;
+  RouteValue off = prefix("/", "a");
+  off.match.fraction = RuntimeFraction{0, "share.a"};
+  RouteValue always = prefix("/always", "c");
+  always.match.fraction = RuntimeFraction{1'000'000, "share.c"};
+  RouteValue weighted = prefix("/", "");
+  weighted.forward.cluster.clear();
+  weighted.forward.weighted = {{"b", 100, {}, {}, "", "w.b"}, {"d", 0, {}, {}, "", "w.d"}};
+  load({off, always, weighted});
+  base::RuntimeValues values;
+  const auto cluster = [&](std::string path, uint64_t random) {
+    oracle::LinearRequest request;
+    request.path = std::move(path);
+    const TestRequest head(request);
+    MatchInput input = head.input();
+    input.random = random;
+    input.runtime = &values;
+    const Match match = table_->match(head.head(), input);
+    const Target& target = match.route->target(random, &values);
+    for (const char* name : {"a", "b", "c", "d"}) {
+      const ClusterRef ref = clusters_.find(name);
+      if (ref && ref.id() == match.route->cluster_of(target)) return std::string(name);
+    }
+    return std::string("?");
+  };
+  constexpr uint64_t kLow = 0, kHigh = ~uint64_t{0};
+  EXPECT_EQ(cluster("/x", kLow), "b");
+  EXPECT_EQ(cluster("/x", kHigh), "b");
+  EXPECT_EQ(cluster("/always", kHigh), "c");
+  const auto set = [&](base::RuntimeKeys::Values now) {
+    keys.set(std::move(now));
+    values = values.with(keys.take_changes());
+  };
+  const auto share = [](uint32_t ppm) {
+    return base::RuntimeValue{.ppm = ppm, .number = {}, .flag = {}};
+  };
+  const auto number = [](uint64_t n) {
+    return base::RuntimeValue{.ppm = {}, .number = n, .flag = {}};
+  };
+  set({{"share.a", share(500'000)}, {"share.c", share(0)}});
+  EXPECT_EQ(cluster("/x", kLow), "a");
+  EXPECT_EQ(cluster("/x", kHigh), "b");
+  EXPECT_EQ(cluster("/always", kHigh), "b");
+  set({{"w.b", number(1)}, {"w.d", number(3)}});
+  EXPECT_EQ(cluster("/x", kLow), "b");
+  EXPECT_EQ(cluster("/x", uint64_t{1} << 62), "d") << "a quarter from the left";
+  EXPECT_EQ(cluster("/x", kHigh), "d");
+  set({{"w.b", number(0)}});
+  EXPECT_EQ(cluster("/x", kHigh), "b") << "nothing to share out: as configured";
+  set({{"w.b", number(~uint64_t{0})}, {"w.d", number(1)}});
+  EXPECT_EQ(cluster("/x", kHigh), "b") << "more than weights can be: as configured";
+  table_.reset();
+}
 
 TEST_F(RouteTableTest, FirstMatchInListOrderWinsOverLongerPrefix) {
   load({prefix("/a", "a"), prefix("/a/b", "b")});
@@ -264,7 +320,8 @@ TEST_F(RouteTableTest, ManyRoutesOfOnePathAreToldApartByTheirHeader) {
 TEST_F(RouteTableTest, WeightsShareOutTheRandomNumbers) {
   RouteValue split = prefix("/");
   split.forward.cluster.clear();
-  split.forward.weighted = {{"a", 1, {}, {}, ""}, {"b", 0, {}, {}, ""}, {"c", 3, {}, {}, ""}};
+  split.forward.weighted = {
+      {"a", 1, {}, {}, "", ""}, {"b", 0, {}, {}, "", ""}, {"c", 3, {}, {}, "", ""}};
   load({split});
   int a = 0;
   constexpr uint64_t kSteps = 1000;
@@ -317,7 +374,8 @@ TEST_F(RouteTableTest, HeaderEditsComeInEnvoysOrder) {
   const auto order = [this] {
     std::string out;
     const Route& route = table_->virtual_hosts()[0]->routes()[0];
-    for (const http::HeaderEdit& edit : route.target(0).request_edits) out += edit.value + " ";
+    for (const http::HeaderEdit& edit : route.target(0, nullptr).request_edits)
+      out += edit.value + " ";
     return out;
   };
   load(config);
@@ -408,11 +466,11 @@ TEST_F(RouteTableTest, BadRegularExpressionIsAnErrorWithItsPath) {
 TEST_F(RouteTableTest, WeightsThatDoNotAddUpAreErrors) {
   RouteValue split = prefix("/");
   split.forward.cluster.clear();
-  split.forward.weighted = {{"a", 0, {}, {}, ""}};
+  split.forward.weighted = {{"a", 0, {}, {}, "", ""}};
   EXPECT_THAT(error_of(split), HasSubstr("weighted_clusters: the weights add up to 0"));
-  split.forward.weighted = {{"a", 4294967295, {}, {}, ""}, {"b", 1, {}, {}, ""}};
+  split.forward.weighted = {{"a", 4294967295, {}, {}, "", ""}, {"b", 1, {}, {}, "", ""}};
   EXPECT_THAT(error_of(split), HasSubstr("more than 4294967295"));
-  split.forward.weighted = {{"a", 5, {}, {}, ""}};
+  split.forward.weighted = {{"a", 5, {}, {}, "", ""}};
   split.forward.total_weight = 100;
   EXPECT_THAT(error_of(split), HasSubstr("add up to 5, not to 100"));
 }

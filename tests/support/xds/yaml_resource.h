@@ -1,11 +1,13 @@
 #pragma once
 
 #include <envoy/config/cluster/v3/cluster.pb.h>
+#include <envoy/config/core/v3/extension.pb.h>
 #include <envoy/config/endpoint/v3/endpoint.pb.h>
 #include <envoy/config/listener/v3/listener.pb.h>
 #include <envoy/config/route/v3/route.pb.h>
 #include <envoy/config/route/v3/route_components.pb.h>
 #include <envoy/config/route/v3/scoped_route.pb.h>
+#include <envoy/service/runtime/v3/rtds.pb.h>
 
 #include <memory>
 #include <stdexcept>
@@ -31,6 +33,10 @@ inline std::unique_ptr<google::protobuf::Message> empty_message(xds::Type type) 
       return std::make_unique<envoy::config::route::v3::ScopedRouteConfiguration>();
     case xds::Type::kVirtualHost:
       return std::make_unique<envoy::config::route::v3::VirtualHost>();
+    case xds::Type::kRuntime:
+      return std::make_unique<envoy::service::runtime::v3::Runtime>();
+    case xds::Type::kExtensionConfig:
+      return std::make_unique<envoy::config::core::v3::TypedExtensionConfig>();
     default:
       return std::make_unique<envoy::config::route::v3::RouteConfiguration>();
   }
