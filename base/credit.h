@@ -18,11 +18,9 @@
 #include <cstdint>
 #include <utility>
 
-#include "base/atomics.h"
-
 namespace sluice::base {
 
-class CreditPool {
+class alignas(32) CreditPool {
  public:
   CreditPool(std::uint64_t limit, unsigned num_workers) noexcept;
   CreditPool(const CreditPool&) = delete;
@@ -45,10 +43,11 @@ class CreditPool {
   void give_back(std::int64_t credits) noexcept;
   std::int64_t batch() const noexcept { return batch_.load(std::memory_order_relaxed); }
 
-  // The shared word: below zero after the limit was lowered.
-  alignas(kCacheLine) std::atomic<std::int64_t> available_;
+  // The shared word: below zero after the limit was lowered. Whoever writes it has read the others,
+  // so they share its line; and there are eight pools per cluster, which must stay small.
+  std::atomic<std::int64_t> available_;
   // Written by set_limit() only.
-  alignas(kCacheLine) std::atomic<std::int64_t> limit_;
+  std::atomic<std::int64_t> limit_;
   std::atomic<std::int64_t> batch_;
   std::int64_t num_workers_;
 };

@@ -108,7 +108,7 @@ absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
   const upstream::Cluster* old = part.entry.cluster.get();
   cluster->transport = old != nullptr && old->transport->value == value.transport
                            ? old->transport
-                           : make_transport(value.transport);
+                           : transport_for(value.transport);
   const std::string prefix = cat("cluster.", stat_text(cluster->stat_name()), ".");
   cluster->stats = stats_.scope<base::ClusterCells>(prefix);
   if (value.transport.http != upstream::TransportValue::Http::kHttp1) {
@@ -155,6 +155,17 @@ void TablesBuilder::refresh_gauges() {
     refresh(part.breakers->normal, &part.cells->cx_open);
     refresh(part.breakers->high, &part.cells->high_cx_open);
   }
+}
+
+std::shared_ptr<const upstream::Transport> TablesBuilder::transport_for(
+    const upstream::TransportValue& value) {
+  for (const auto& known : transports_) {
+    auto transport = known.lock();
+    if (transport != nullptr && transport->value == value) return transport;
+  }
+  auto transport = make_transport(value);
+  transports_[next_transport_++ % kTransports] = transport;
+  return transport;
 }
 
 void TablesBuilder::put_endpoints(std::string_view cluster, const upstream::EndpointsValue& value) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -124,6 +125,7 @@ class TablesBuilder {
   absl::StatusOr<std::shared_ptr<const TcpConfig>> compile_tcp(const ListenerValue& value,
                                                                std::vector<std::string>* warnings);
   absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> bind(const ListenerValue& value);
+  std::shared_ptr<const upstream::Transport> transport_for(const upstream::TransportValue& value);
   void touch_cluster(const ClusterPart& part);
   void sweep_routes();
   void sweep_scopes();
@@ -134,6 +136,10 @@ class TablesBuilder {
   router::ClusterIds cluster_ids_;
   base::RuntimeKeys runtime_keys_;
   std::map<std::string, ClusterPart, std::less<>> clusters_;
+  // Clusters mostly have one of a few transports: those that were asked for last, to be shared.
+  static constexpr size_t kTransports = 16;
+  std::array<std::weak_ptr<const upstream::Transport>, kTransports> transports_;
+  size_t next_transport_ = 0;
   std::map<std::string, ListenerPart, std::less<>> listeners_;
   struct RoutePart {
     std::shared_ptr<const RouteSlot> slot;
