@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 #include <utility>
 
 #include "base/text.h"
@@ -534,6 +535,19 @@ absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> TablesBuilder::bind(
   return sets;
 }
 
+// Workers close what the next version has not, so that it cannot be found again, however long old
+// versions and connections hold it: whoever has the address later binds it anew.
+void TablesBuilder::forget_closed_sockets() {
+  std::set<const SocketSet*> open;
+  for (const auto& entry : listener_set_->listeners) {
+    for (const auto& set : entry->sockets) open.insert(set.get());
+  }
+  std::erase_if(sockets_, [&](const auto& known) {
+    const auto set = known.second.lock();
+    return set == nullptr || !open.contains(set.get());
+  });
+}
+
 void TablesBuilder::remove_listener(std::string_view name) {
   const auto it = listeners_.find(name);
   if (it == listeners_.end()) return;
@@ -574,6 +588,7 @@ std::unique_ptr<const Tables> TablesBuilder::build() {
     auto set = std::make_shared<ListenerSet>();
     for (const auto& [name, part] : listeners_) set->listeners.push_back(part.entry);
     listener_set_ = std::move(set);
+    forget_closed_sockets();
   }
   changed_ = listeners_changed_ = false;
   tables->clusters = cluster_array_;

@@ -125,6 +125,7 @@ class TablesBuilder {
   absl::StatusOr<std::shared_ptr<const TcpConfig>> compile_tcp(const ListenerValue& value,
                                                                std::vector<std::string>* warnings);
   absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> bind(const ListenerValue& value);
+  void forget_closed_sockets();
   std::shared_ptr<const upstream::Transport> transport_for(const upstream::TransportValue& value);
   void touch_cluster(const ClusterPart& part);
   void sweep_routes();

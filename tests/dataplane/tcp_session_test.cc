@@ -344,6 +344,38 @@ TEST(TcpSession, ServesOnWhenItsListenerAndItsClusterGo) {
   EXPECT_TRUE(until([&] { return census(proxy).sessions == 0; }));
 }
 
+// Whoever held its sockets must not be taken for a listener that has them.
+TEST(TcpSession, AListenerThatComesBackAcceptsWhileItsOldConnectionsGoOn) {
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
+  dataplane::ListenerValue fixed = proxy.listener();
+  fixed.addresses = {*base::Address::ip("127.0.0.1", proxy.port())};
+  std::vector<Socket> old, ends;
+  for (int i = 0; i < 2; ++i) {
+    SCOPED_TRACE(i);
+    proxy.on_main([&] {
+      proxy.server().builder().remove_listener("in");
+      proxy.server().publish();
+    });
+    ASSERT_TRUE(until([&] { return !Socket::connect(proxy.port()).ok(); }));
+    proxy.on_main([&] {
+      ASSERT_TRUE(proxy.server().builder().put_listener(fixed).ok());
+      proxy.server().publish();
+    });
+    ASSERT_TRUE(until([&] {
+      old.push_back(Socket::connect(proxy.port()));
+      if (!old.back().ok()) old.pop_back();
+      return !old.empty() && old.size() == static_cast<size_t>(i) + 1;
+    }));
+    Socket accepted = endpoint.accept();
+    ASSERT_TRUE(old.back().send("new"));
+    EXPECT_EQ(receive_exactly(accepted, 3), "new");
+    ASSERT_TRUE(client.send("old"));  // as it began
+    EXPECT_EQ(receive_exactly(server, 3), "old");
+    ends.push_back(std::move(accepted));
+  }
+}
+
 TEST(TcpSession, AListenerMayBecomeARelayAndBack) {
   Endpoint endpoint;
   auto config = relay_to({endpoint.port});
