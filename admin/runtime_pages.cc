@@ -22,7 +22,7 @@ void show_runtime(Site& site, const Request&, const Reply& reply) {
   }
   json.close_object().key("layers").open_list();
   for (const std::string& layer : view.layers) json.text(layer);
-  reply({.type = kJsonType, .text = json.close_list().close_object().take() + "\n"});
+  reply({.type = kJsonType, .text = json.close_list().close_object().take()});
 }
 
 void modify_runtime(Site& site, const Request& request, const Reply& reply) {

@@ -68,8 +68,8 @@ class Process {
   std::unique_ptr<xds::Sources> sources_;
   std::vector<std::unique_ptr<xds::Transport>> load_servers_;
   std::unique_ptr<xds::LoadReporter> load_reporter_;  // null: the bootstrap has none
-  std::unique_ptr<admin::AdminServer> admin_;  // null: the bootstrap has none
-  bool shutting_down_ = false;                 // by a signal; admin may drain before
+  std::unique_ptr<admin::AdminServer> admin_;         // null: the bootstrap has none
+  bool shutting_down_ = false;                        // by a signal; admin may drain before
   int exit_code_ = 0;
 };
 

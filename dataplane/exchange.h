@@ -175,7 +175,7 @@ class Exchange : public upstream::PoolWaiter {
   base::BlockRef request_block_;
   http::RequestHead request_;
   base::Pin<Tables> pin_;
-  uint32_t route_slot_ = 0;  // in Tables::routes
+  uint32_t route_slot_ = 0;                      // in Tables::routes
   const filters::FilterChain* chain_ = nullptr;  // the tables', or config_'s
   router::Match match_;
   const router::Target* target_ = nullptr;

@@ -65,7 +65,7 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
     cells.upstream_rq_retry_success.add();
   const int64_t waited_ns = worker_.loop().now() - started_at_;
   cells.upstream_rq_time.add(static_cast<uint64_t>(waited_ns));
-  if (!chain_->router().suppress_envoy_headers &&
+  if (!chain_->router().suppress_envoy_headers && pool_ != upstream::PoolKind::kTcp &&
       !add_service_time(&response_, waited_ns / base::kNsPerMs)) {
     return abort(Reason::kInternal);
   }

@@ -101,6 +101,7 @@ void H2Session::on_event(Event& event) noexcept {
     case Event::Kind::kFailed:
       cells().downstream_cx_protocol_error.add();
       begin_to_close();
+      stream_.mark_dirty();  // GOAWAY
       fail_all(base::Reason::kDownstreamProtocolError);
       return arm();
     case Event::Kind::kGoaway:

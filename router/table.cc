@@ -94,7 +94,8 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::compile(
                             config.most_specific_header_mutations_wins,
                             options.num_workers,
                             &policies,
-                            options.runtime, &config.filters};
+                            options.runtime,
+                            &config.filters};
   const bool may_reuse = previous != nullptr && previous->inherited_ == table->inherited_;
   const Reuse reuse(may_reuse ? previous : nullptr);
 

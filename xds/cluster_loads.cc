@@ -28,9 +28,8 @@ ClusterLoad load_of(const Row& row, const Sums& sums) {
   out.endpoints.reserve(set.endpoints().size());
   for (const upstream::Endpoint& endpoint : set.endpoints()) {
     const auto& place = set.localities()[endpoint.locality];
-    EndpointLoad& load = out.endpoints.emplace_back(
-        EndpointLoad{endpoint.address, place.region, place.zone, place.sub_zone, endpoint.priority,
-                     0, 0, 0, 0});
+    EndpointLoad& load = out.endpoints.emplace_back(EndpointLoad{
+        endpoint.address, place.region, place.zone, place.sub_zone, endpoint.priority, 0, 0, 0, 0});
     const auto found = sums.find({cluster.id, cluster.stats.get(), endpoint.address});
     if (found == sums.end()) continue;
     load.issued = found->second.rq_total;

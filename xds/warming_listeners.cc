@@ -184,7 +184,8 @@ void WarmingListeners::scopes_changed(const std::string& set) {
   if (!scopes_.ready(set)) return;
   std::vector<Listener*> waiting;
   for (auto& [name, listener] : listeners_) {
-    if (listener.next && needs_of(*listener.next).scopes == set && ready(*listener.next)) waiting.push_back(&listener);
+    if (listener.next && needs_of(*listener.next).scopes == set && ready(*listener.next))
+      waiting.push_back(&listener);
   }
   for (Listener* listener : waiting) activate_next(*listener);
 }

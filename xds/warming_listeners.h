@@ -33,6 +33,8 @@ class WarmingListeners {
  public:
   WarmingListeners(dataplane::TablesBuilder& builder, Executor& executor, Deadlines& deadlines,
                    uint32_t num_workers);
+  // Tells nobody: who subscribes may be gone.
+  ~WarmingListeners() { extensions_.set_subscriptions(nullptr); }
 
   void set_subscriptions(Subscriptions* subscriptions);
 

@@ -144,17 +144,17 @@ absl::StatusOr<std::shared_ptr<const router::RouteTable>> WarmingRoutes::compile
     const router::RouteTable* previous) {
   const auto source = vhds_.find(own.vhds->source);
   if (source == vhds_.end()) {
-    return router::RouteTable::compile(own, builder_.cluster_ids(), previous,
-                                       {.num_workers = num_workers_,
-                                      .runtime = &builder_.runtime_keys()});
+    return router::RouteTable::compile(
+        own, builder_.cluster_ids(), previous,
+        {.num_workers = num_workers_, .runtime = &builder_.runtime_keys()});
   }
   router::RouteConfigValue all = own;
   if (const auto hosts = source->second.hosts.find(name); hosts != source->second.hosts.end()) {
     for (const auto& [host, value] : hosts->second) all.virtual_hosts.push_back(value);
   }
-  return router::RouteTable::compile(all, builder_.cluster_ids(), previous,
-                                     {.num_workers = num_workers_,
-                                      .runtime = &builder_.runtime_keys()});
+  return router::RouteTable::compile(
+      all, builder_.cluster_ids(), previous,
+      {.num_workers = num_workers_, .runtime = &builder_.runtime_keys()});
 }
 
 void WarmingRoutes::put_virtual_hosts(SourceId source, std::vector<DecodedVirtualHost> changed,

@@ -92,9 +92,9 @@ bool WarmingScopes::ready(const std::string& name) const {
 
 absl::Status WarmingScopes::compile(Scope* scope) const {
   if (scope->value.inline_routes == nullptr) return absl::OkStatus();
-  auto table = router::RouteTable::compile(*scope->value.inline_routes, builder_.cluster_ids(),
-                                           nullptr, {.num_workers = num_workers_,
-                                            .runtime = &builder_.runtime_keys()});
+  auto table = router::RouteTable::compile(
+      *scope->value.inline_routes, builder_.cluster_ids(), nullptr,
+      {.num_workers = num_workers_, .runtime = &builder_.runtime_keys()});
   if (!table.ok()) {
     return base::config_error("route scope \"", scope->value.name,
                               "\": route_configuration: ", base::message_of(table.status()));
