@@ -140,7 +140,7 @@ bool ScopeTable::holds(const Slot& slot, std::span<const std::string_view> key) 
   for (const std::string_view fragment : key) {
     const uint32_t size = read_u32(at);
     at += sizeof(uint32_t);
-    if (size != fragment.size() || std::memcmp(at, fragment.data(), size) != 0) return false;
+    if (std::string_view(at, size) != fragment) return false;
     at += size;
   }
   return true;

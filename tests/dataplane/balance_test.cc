@@ -79,7 +79,9 @@ constexpr std::string_view kGet = "GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 
 TEST(Balance, GoesToWhoHasFewestAndStaysWhereNobodyHasFewer) {
   dataplane::Balance balance(3);
-  std::aligned_storage_t<16, 16> places[3];  // only their addresses count
+  struct alignas(dataplane::Worker) Place {
+    char byte;
+  } places[3];  // only their addresses count
   const auto worker = [&](int i) { return reinterpret_cast<dataplane::Worker*>(&places[i]); };
   for (uint32_t i = 0; i < 3; ++i) balance.open(i, worker(static_cast<int>(i)));
   EXPECT_EQ(&balance.choose(0, *worker(0)), worker(0));
