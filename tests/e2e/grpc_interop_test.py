@@ -118,7 +118,7 @@ def cancel_after_begin(client, server):
 @case
 def cancel_after_first_response(client, server):
     before = server.cancelled
-    talk = grpc_peers.Talk(client, timeout=LONG)
+    talk = grpc_peers.Talk(client, timeout=LONG, metadata=(("x-cancels", "yes"),))
     talk.say(ask(31415, bytes(27182)))
     assert len(talk.hear()) == 31415
     talk.call.cancel()

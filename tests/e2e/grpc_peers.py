@@ -68,7 +68,8 @@ def answer(request):
 
 class Server:
     """The service interop.Test. What the client's metadata asks for: x-initial and x-trailing-bin
-    come back, x-code and x-message-bin become the status."""
+    come back, x-code and x-message-bin become the status, x-cancels says that a Chat will be
+    cancelled."""
 
     def __init__(self):
         self.cancelled = 0
@@ -144,15 +145,22 @@ class Server:
     def _chat(requests, context):
         for request in requests:
             yield answer(request)
-        if context.is_active():
+        if "x-cancels" in dict(context.invocation_metadata()):
+            Server._wait_for_end(context)
+        elif context.is_active():
             context.set_code(grpc.StatusCode.OK)
 
     @staticmethod
     def _sleep(_, context):
-        over = threading.Event()
-        context.add_callback(over.set)
-        over.wait(harness.LONGEST_S)
+        Server._wait_for_end(context)
         return b""
+
+    @staticmethod
+    def _wait_for_end(context):
+        """Until the client cancels, or has gone. Its last request may end before that is known."""
+        over = threading.Event()
+        if context.add_callback(over.set):
+            over.wait(harness.LONGEST_S)
 
 
 class Client:
