@@ -145,7 +145,7 @@ absl::StatusOr<std::shared_ptr<const FilterChain>> FilterChain::compile(
       if (name == value.name) return base::config_error(here, ": name is used twice: ", name);
     }
     chain->names_.push_back(value.name);
-    chain->name_ids_.push_back(filter_name_id(value.name));
+    chain->shared_names_.push_back(filter_name(value.name));
     chain->kinds_.push_back(compiled->kind);
     chain->configs_.push_back(value.disabled ? nullptr : compiled->config.get());
     chain->state_offsets_.push_back(static_cast<uint16_t>(state_bytes));
@@ -170,7 +170,7 @@ bool FilterChain::for_route(const RouteFilters& route, base::Arena& arena,
   for (size_t i = 0; i < n; ++i) {
     lists[i] = configs_[i];
     lists[n + i] = nullptr;
-    const RouteFilters::Entry* const entry = route.find(name_ids_[i]);
+    const RouteFilters::Entry* const entry = route.find(shared_names_[i]);
     if (entry == nullptr || kinds_[i] == kRouterKind) continue;
     lists[i] = entry->says == RouteFilters::Says::kOff ? nullptr : owned_[i].get();
     if (entry->kind == kinds_[i]) lists[n + i] = entry->config.get();

@@ -99,7 +99,7 @@ class FilterChain {
   std::vector<uint16_t> state_offsets_;
   std::vector<std::shared_ptr<const void>> owned_;
   std::vector<std::string> names_;
-  std::vector<uint32_t> name_ids_;
+  std::vector<FilterName> shared_names_;  // the same
   const FilterRouter* router_ = nullptr;
   uint8_t index_ = kAnyChain;
 };

@@ -26,6 +26,27 @@ absl::StatusOr<HeaderMutation::Level> compile_level(const RouteHeaderMutation& v
   return level;
 }
 
+// The names that are held, never destroyed: static objects may hold some.
+struct Names {
+  std::mutex mutex;
+  std::map<std::string, std::weak_ptr<const std::string>, std::less<>> held;
+
+  static Names& all() {
+    static Names& names = *new Names();
+    return names;
+  }
+  // By the last holder. Somebody may have made the name anew meanwhile.
+  static void drop(const std::string* name) {
+    Names& names = all();
+    {
+      const std::lock_guard<std::mutex> lock(names.mutex);
+      const auto it = names.held.find(*name);
+      if (it != names.held.end() && it->second.expired()) names.held.erase(it);
+    }
+    delete name;
+  }
+};
+
 // What is known of one name while levels are gone through.
 struct Merged {
   RouteFilters::Says says = RouteFilters::Says::kNothing;
@@ -34,13 +55,21 @@ struct Merged {
 
 }  // namespace
 
-uint32_t filter_name_id(std::string_view name) {
-  static std::mutex mutex;
-  static std::map<std::string, uint32_t, std::less<>> ids;
-  const std::lock_guard<std::mutex> lock(mutex);
-  const auto it = ids.find(name);
-  if (it != ids.end()) return it->second;
-  return ids.emplace(name, static_cast<uint32_t>(ids.size())).first->second;
+FilterName filter_name(std::string_view name) {
+  Names& names = Names::all();
+  const std::lock_guard<std::mutex> lock(names.mutex);
+  const auto it = names.held.find(name);
+  if (it != names.held.end()) {
+    if (FilterName known = it->second.lock()) return known;
+  }
+  FilterName fresh(new std::string(name), &Names::drop);
+  names.held.insert_or_assign(*fresh, fresh);
+  return fresh;
+}
+
+size_t num_filter_names() {
+  const std::lock_guard<std::mutex> lock(Names::all().mutex);
+  return Names::all().held.size();
 }
 
 absl::StatusOr<std::shared_ptr<const RouteFilters>> RouteFilters::compile(
@@ -62,7 +91,7 @@ absl::StatusOr<std::shared_ptr<const RouteFilters>> RouteFilters::compile(
   if (merged.empty()) return std::shared_ptr<const RouteFilters>();
   auto out = std::make_shared<RouteFilters>();
   for (auto& [name, from] : merged) {
-    Entry entry{.name_id = filter_name_id(name), .says = from.says};
+    Entry entry{.name = filter_name(name), .says = from.says};
     if (!from.mutations.levels.empty()) {
       entry.kind = kind_of<HeaderMutation>();
       entry.config = std::make_shared<const HeaderMutation::RouteConfig>(std::move(from.mutations));

@@ -112,6 +112,18 @@ TEST(HeaderMutation, MutationsComeOneAfterTheOther) {
   EXPECT_EQ(all, "bc");
 }
 
+TEST(RouteFilters, NamesAreSharedWhileHeldAndForgottenThen) {
+  const size_t before = num_filter_names();
+  {
+    const FilterName one = filter_name("shared");
+    EXPECT_EQ(filter_name("shared"), one);
+    EXPECT_NE(filter_name("other"), one);
+    EXPECT_EQ(num_filter_names(), before + 1);
+  }
+  for (int i = 0; i < 1000; ++i) filter_name("n" + std::to_string(i));
+  EXPECT_EQ(num_filter_names(), before);
+}
+
 TEST(RouteFilters, LevelsComeInEnvoysOrder) {
   const auto r = adds("m", "r");
   const auto h = adds("m", "h");
