@@ -342,10 +342,12 @@ void H1Session::on_timer() noexcept {
     return;
   }
   if (phase_ == Phase::kIdle) {
+    if (!draining_) cells().downstream_cx_idle_timeout.add();
     close(draining_            ? base::Reason::kDraining
           : num_requests_ == 0 ? base::Reason::kRequestHeaderTimeout
                                : base::Reason::kConnectionIdleTimeout);
   } else if (phase_ == Phase::kHead) {
+    cells().downstream_rq_header_timeout.add();
     refuse(base::Reason::kRequestHeaderTimeout);
   } else {
     exchange_->on_deadline(now);

@@ -87,30 +87,23 @@ void H2Session::on_written() noexcept {
 // ---- Receiving.
 
 void H2Session::on_event(Event& event) noexcept {
-  H2Request* request =
-      event.stream == nullptr ? nullptr : static_cast<H2Request*>(event.stream->owner());
-  switch (event.kind) {
-    case Event::Kind::kBegin:
-      return begin_request();
-    case Event::Kind::kHead:
-      return take_head(*request, event);
-    case Event::Kind::kData:
-      return take_data(*request, event);
-    case Event::Kind::kTrailers:
-      return request->exchange_.on_request_end(&request->stream_.trailers());
-    case Event::Kind::kFailed:
-      cells().downstream_cx_protocol_error.add();
-      begin_to_close();
-      stream_.mark_dirty();  // GOAWAY
-      fail_all(base::Reason::kDownstreamProtocolError);
-      return arm();
-    case Event::Kind::kGoaway:
-    case Event::Kind::kNone:
-    case Event::Kind::kInterim:
-    case Event::Kind::kSettings:
-    case Event::Kind::kPong:
-      return;
+  if (event.kind == Event::Kind::kBegin) return begin_request();
+  if (event.kind == Event::Kind::kFailed) return on_failed();
+  if (event.stream == nullptr) return;  // of the connection, and nothing for us
+  H2Request& request = *static_cast<H2Request*>(event.stream->owner());
+  if (event.kind == Event::Kind::kHead) return take_head(request, event);
+  if (event.kind == Event::Kind::kData) return take_data(request, event);
+  if (event.kind == Event::Kind::kTrailers) {
+    request.exchange_.on_request_end(&request.stream_.trailers());
   }
+}
+
+void H2Session::on_failed() noexcept {
+  cells().downstream_cx_protocol_error.add();
+  begin_to_close();
+  stream_.mark_dirty();  // GOAWAY
+  fail_all(base::Reason::kDownstreamProtocolError);
+  arm();
 }
 
 void H2Session::begin_request() noexcept {

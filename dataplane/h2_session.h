@@ -82,6 +82,7 @@ class H2Session : public HttpSession {
   void on_end(const net::Stream::Read&) noexcept { close(base::Reason::kDownstreamGone); }
   void on_read() noexcept;
 
+  void on_failed() noexcept;
   void begin_to_close() noexcept;
   void begin_request() noexcept;
   void take_head(H2Request& request, const http::H2Codec::Event& event) noexcept;

@@ -126,6 +126,7 @@ class TablesBuilder {
                                                                std::vector<std::string>* warnings);
   absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> bind(const ListenerValue& value);
   void forget_closed_sockets();
+  static std::string stat_text(std::string_view name);
   std::shared_ptr<const upstream::Transport> transport_for(const upstream::TransportValue& value);
   void touch_cluster(const ClusterPart& part);
   void sweep_routes();

@@ -197,6 +197,8 @@ TEST(Timeouts, HeadersTimeoutCountsFromTheHeadsFirstByte) {
   EXPECT_EQ(late.status(), 408);
   EXPECT_EQ(late.body, "request timeout");
   EXPECT_TRUE(client.closed_by_peer());
+  EXPECT_EQ(proxy.stat("http.in.downstream_rq_header_timeout"), 1u);
+  EXPECT_EQ(proxy.stat("http.in.downstream_cx_idle_timeout"), 0u);
 }
 
 TEST(Timeouts, IdleConnectionsOfClientsAreClosedAndBusyOnesAreNot) {
@@ -215,6 +217,7 @@ TEST(Timeouts, IdleConnectionsOfClientsAreClosedAndBusyOnesAreNot) {
   EXPECT_EQ(read_message(client, &rest).status(), 200);
   EXPECT_TRUE(client.closed_by_peer());
   EXPECT_EQ(rest, "");
+  EXPECT_EQ(proxy.stat("http.in.downstream_cx_idle_timeout"), 1u);
 }
 
 TEST(Timeouts, IdleConnectionsOfPoolsAreClosed) {
