@@ -5,7 +5,6 @@ namespace {
 
 using Code = route::RedirectAction;
 using router::PathRewrite;
-using std::chrono_literals::operator""ns;
 
 uint16_t not_found_status(const route::RouteAction& in) {
   switch (in.cluster_not_found_response_code()) {
@@ -173,10 +172,10 @@ absl::Status decode_timeouts(const Context& context, const Path& at, const route
     return decode_duration(context, Path(at, "grpc_timeout_offset"), in.grpc_timeout_offset(),
                            &grpc.offset);
   }
-  if (out->timeout.value_or(0ns) != 0ns) {
+  if (out->timeout.value_or(std::chrono::nanoseconds(0)) != std::chrono::nanoseconds(0)) {
     context.warn(Path(at, "timeout"), "route timeout", "has no effect beside max_stream_duration");
   }
-  out->timeout = 0ns;
+  out->timeout = std::chrono::nanoseconds(0);
   grpc.rewrites = true;
   const route::RouteAction::MaxStreamDuration& duration = in.max_stream_duration();
   const Path duration_at(at, "max_stream_duration");

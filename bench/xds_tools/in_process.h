@@ -9,8 +9,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -83,6 +85,40 @@ class ControlPlane final : public xds::Transport {
   xds::Executor& executor_;
   std::map<std::string, std::string> first_;  // by type
   xds::StreamEvents* events_ = nullptr;
+};
+
+inline dataplane::Server::Options two_workers() {
+  dataplane::Server::Options options;
+  options.concurrency = 2;
+  return options;
+}
+
+// Calls `then` when what went before is over and old tables are gone.
+inline void settle(xds::Executor& executor, std::function<void()> then) {
+  executor.call_at(executor.now() + 300 * base::kNsPerMs, std::move(then));
+}
+
+// How long an update takes, from its last byte to its effect on every worker.
+class Effect {
+ public:
+  explicit Effect(dataplane::Server& server) : server_(server) {}
+  void begin() {
+    before_ = server_.tables().published_id();
+    delivered_at_ = now_ns();
+  }
+  // Milliseconds, once it is in effect.
+  std::optional<double> ms() const {
+    const uint64_t published = server_.tables().published_id();
+    if (published == before_ || !server_.tables().adopted_by_all(published)) return std::nullopt;
+    base::MonoNs last = 0;
+    for (const auto& p : server_.tables().progress()) last = std::max(last, p.adopted_at);
+    return static_cast<double>(last - delivered_at_) / 1e6;
+  }
+
+ private:
+  dataplane::Server& server_;
+  uint64_t before_ = 0;
+  base::MonoNs delivered_at_ = 0;
 };
 
 // Everything is asked of the one client.

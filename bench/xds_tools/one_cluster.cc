@@ -79,7 +79,7 @@ class Bench {
   Bench(int num_clusters, int changes)
       : num_clusters_(num_clusters),
         changes_(changes),
-        server_(two_workers()),
+        server_(bench::two_workers()),
         control_plane_(executor_),
         watch_(executor_) {
     executor_.attach(server_.main());
@@ -87,7 +87,7 @@ class Bench {
     options.has_cds = true;
     options.on_live = [this] {
       watch_.stop();
-      settle([this] { begin(); });
+      bench::settle(executor_, [this] { begin(); });
     };
     assembler_ = std::make_unique<xds::Assembler>(options, server_, executor_);
     client_ =
@@ -117,11 +117,6 @@ class Bench {
   }
 
  private:
-  static dataplane::Server::Options two_workers() {
-    dataplane::Server::Options options;
-    options.concurrency = 2;
-    return options;
-  }
   std::string clusters_with(int changed) const {
     std::vector<envoy::config::cluster::v3::Cluster> all;
     for (int i = 0; i < num_clusters_; ++i) all.push_back(cluster(i, i == changed ? 9 : 5));
@@ -132,10 +127,6 @@ class Bench {
     for (int i = 0; i < num_clusters_; ++i) all.push_back(endpoints(i, i == changed ? 81 : 80));
     return bench::response_with_all(all, done_ + 2);
   }
-  // Afterwards, when what went before is over and old tables are gone.
-  void settle(std::function<void()> then) {
-    executor_.call_at(executor_.now() + 300 * base::kNsPerMs, std::move(then));
-  }
   void begin() {
     after_ = memory();
     change();
@@ -144,22 +135,17 @@ class Bench {
     if (done_ == 2 * changes_) return server_.stop();
     const int which = done_ * 37 % num_clusters_;
     std::string bytes = done_ % 2 == 0 ? clusters_with(which) : endpoints_with(which);
-    published_before_ = server_.tables().published_id();
-    delivered_at_ = now_ns();
+    effect_.begin();
     watch_.start();
     control_plane_.deliver(std::move(bytes));
-    settle([this] { measure(); });
+    bench::settle(executor_, [this] { measure(); });
   }
   void measure() {
-    const uint64_t published = server_.tables().published_id();
-    if (published == published_before_ || !server_.tables().adopted_by_all(published)) {
-      return settle([this] { measure(); });  // not yet in effect
-    }
+    const auto ms = effect_.ms();
+    if (!ms) return bench::settle(executor_, [this] { measure(); });
     watch_.stop();
-    base::MonoNs last = 0;
-    for (const auto& p : server_.tables().progress()) last = std::max(last, p.adopted_at);
     auto& effects = done_ % 2 == 0 ? cluster_ms_ : endpoint_ms_;
-    effects.push_back(static_cast<double>(last - delivered_at_) / 1e6);
+    effects.push_back(*ms);
     ++done_;
     change();
   }
@@ -169,13 +155,12 @@ class Bench {
   dataplane::Server server_;
   bench::ControlPlane control_plane_;
   bench::TurnWatch watch_;
+  bench::Effect effect_{server_};
   std::unique_ptr<xds::Assembler> assembler_;
   std::unique_ptr<xds::Client> client_;
   std::unique_ptr<bench::Asked> asked_;
   Memory before_, after_;
   int done_ = 0;
-  uint64_t published_before_ = 0;
-  int64_t delivered_at_ = 0;
   std::vector<double> cluster_ms_, endpoint_ms_;
 };
 

@@ -74,7 +74,7 @@ class Bench {
   Bench(int num_hosts, int routes_each, int changes)
       : changes_(changes),
         routes_(route_configuration(num_hosts, routes_each)),
-        server_(two_workers()),
+        server_(bench::two_workers()),
         control_plane_(executor_),
         watch_(executor_) {
     control_plane_.answer_first(xds::Type::kListener,
@@ -86,7 +86,7 @@ class Bench {
     options.has_lds = true;
     options.on_live = [this] {
       watch_.stop();
-      settle([this] { change(); });
+      bench::settle(executor_, [this] { change(); });
     };
     options.on_failure = [](const absl::Status& s) {
       std::fprintf(stderr, "%s\n", s.ToString().c_str());
@@ -121,15 +121,6 @@ class Bench {
   }
 
  private:
-  static dataplane::Server::Options two_workers() {
-    dataplane::Server::Options options;
-    options.concurrency = 2;
-    return options;
-  }
-  // Afterwards, when what went before is over and old tables are gone.
-  void settle(std::function<void()> then) {
-    executor_.call_at(executor_.now() + 300 * base::kNsPerMs, std::move(then));
-  }
   void change() {
     if (done_ == changes_) return server_.stop();
     auto* host = routes_.mutable_virtual_hosts((done_ * 37) % routes_.virtual_hosts_size());
@@ -137,22 +128,17 @@ class Bench {
     route->mutable_match()->set_prefix(base::cat("/changed/", done_, "/"));
     std::string bytes = bench::response_with_all(std::span(&routes_, 1), done_ + 2);
     message_bytes_ = bytes.size();
-    before_ = server_.tables().published_id();
     cpu_before_ns_ = process_cpu_ns();
-    delivered_at_ = now_ns();
+    effect_.begin();
     watch_.start();
     control_plane_.deliver(std::move(bytes));
-    settle([this] { measure(); });
+    bench::settle(executor_, [this] { measure(); });
   }
   void measure() {
-    const uint64_t published = server_.tables().published_id();
-    if (published == before_ || !server_.tables().adopted_by_all(published)) {
-      return settle([this] { measure(); });  // not yet in effect
-    }
+    const auto ms = effect_.ms();
+    if (!ms) return bench::settle(executor_, [this] { measure(); });
     watch_.stop();
-    base::MonoNs last = 0;
-    for (const auto& p : server_.tables().progress()) last = std::max(last, p.adopted_at);
-    effects_ms_.push_back(static_cast<double>(last - delivered_at_) / 1e6);
+    effects_ms_.push_back(*ms);
     cpu_ms_.push_back(static_cast<double>(process_cpu_ns() - cpu_before_ns_) / 1e6);
     ++done_;
     change();
@@ -164,13 +150,13 @@ class Bench {
   dataplane::Server server_;
   bench::ControlPlane control_plane_;
   bench::TurnWatch watch_;
+  bench::Effect effect_{server_};
   std::unique_ptr<xds::Assembler> assembler_;
   std::unique_ptr<xds::Client> client_;
   std::unique_ptr<bench::Asked> asked_;
   int done_ = 0;
-  uint64_t before_ = 0;
   size_t message_bytes_ = 0;
-  int64_t cpu_before_ns_ = 0, delivered_at_ = 0;
+  int64_t cpu_before_ns_ = 0;
   std::vector<double> effects_ms_, cpu_ms_;
 };
 

@@ -43,10 +43,7 @@ TestProxy::Config connect_config(Goes goes, uint16_t port) {
 // other half ended.
 void talk(Socket& socket) {
   socket.send("hello");
-  for (std::string got = socket.receive(); !got.empty(); got = socket.receive()) {
-    if (!socket.send("<" + got + ">")) return;
-  }
-  socket.send("bye");
+  testing::echo_tunnel(socket);
 }
 
 void talk_h1(Socket& socket) {
@@ -60,26 +57,11 @@ void talk_h1(Socket& socket) {
 
 void talk_h2(Socket& socket) {
   H2Peer peer(std::move(socket), H2Peer::Role::kServer);
-  size_t seen = 0;
-  bool bye = false;
-  peer.run_until([&] {
-    for (auto& [id, s] : peer.streams()) {
-      if (!s.head_done) continue;
-      if (!std::exchange(s.handled, true)) {
-        EXPECT_EQ(value_of(s.head, ":method"), "CONNECT");
-        EXPECT_EQ(value_of(s.head, ":authority"), "db:5432");
-        EXPECT_EQ(value_of(s.head, ":path"), "");
-        EXPECT_EQ(value_of(s.head, ":scheme"), "");
-        peer.respond(id, {{":status", "200"}}, false);
-        peer.data(id, "hello", false);
-      }
-      if (s.body.size() > seen) {
-        peer.data(id, "<" + s.body.substr(seen) + ">", false);
-        seen = s.body.size();
-      }
-      if (s.ended && !std::exchange(bye, true)) peer.data(id, "bye", true);
-    }
-    return peer.closed();
+  testing::echo_tunnels(peer, "hello", [](const Fields& head) {
+    EXPECT_EQ(value_of(head, ":method"), "CONNECT");
+    EXPECT_EQ(value_of(head, ":authority"), "db:5432");
+    EXPECT_EQ(value_of(head, ":path"), "");
+    EXPECT_EQ(value_of(head, ":scheme"), "");
   });
 }
 

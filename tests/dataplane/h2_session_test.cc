@@ -87,14 +87,30 @@ TEST(H2Session, MalformedRequestResetsOnlyItsStream) {
   }
 }
 
+// Answers a request when it is told to, at the latest when it goes.
+class HeldOrigin {
+ public:
+  HeldOrigin()
+      : origin_([this](Socket& socket, int) {
+          socket.receive_until("\r\n\r\n");
+          held_.wait(true);
+          socket.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+          socket.receive_all();
+        }) {}
+  ~HeldOrigin() { release(); }
+  uint16_t port() const { return origin_.port(); }
+  void release() {
+    held_ = false;
+    held_.notify_all();
+  }
+
+ private:
+  std::atomic<bool> held_{true};
+  ScriptedOrigin origin_;
+};
+
 TEST(H2Session, DrainSaysGoawayTwiceAndStreamsFinish) {
-  std::atomic<bool> answer{false};
-  ScriptedOrigin origin([&](Socket& socket, int) {
-    socket.receive_until("\r\n\r\n");
-    while (!answer) std::this_thread::yield();
-    socket.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-    socket.receive_all();
-  });
+  HeldOrigin origin;
   auto config = pair_config(Http::k1, origin.port());
   config.http.drain_timeout = milliseconds(20);
   TestProxy proxy(std::move(config));
@@ -107,7 +123,7 @@ TEST(H2Session, DrainSaysGoawayTwiceAndStreamsFinish) {
   EXPECT_EQ(client.goaways()[0].last_id, INT32_MAX);
   EXPECT_EQ(client.goaways()[1].last_id, id);
   EXPECT_EQ(client.goaways()[1].code, uint32_t{NGHTTP2_NO_ERROR});
-  answer = true;
+  origin.release();
   ASSERT_TRUE(client.run_until_ended(id));
   EXPECT_EQ(client.stream(id).body, "ok");
   EXPECT_TRUE(client.run_until_closed());
@@ -115,13 +131,7 @@ TEST(H2Session, DrainSaysGoawayTwiceAndStreamsFinish) {
 
 // A request that is under way when the time is up is answered, behind both GOAWAYs.
 TEST(H2Session, MaxConnectionDurationDrains) {
-  std::atomic<bool> answer{false};
-  ScriptedOrigin origin([&](Socket& socket, int) {
-    socket.receive_until("\r\n\r\n");
-    while (!answer) std::this_thread::yield();
-    socket.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-    socket.receive_all();
-  });
+  HeldOrigin origin;
   auto config = pair_config(Http::k1, origin.port());
   config.http.max_connection_duration = milliseconds(500);
   config.http.drain_timeout = milliseconds(20);
@@ -132,7 +142,7 @@ TEST(H2Session, MaxConnectionDurationDrains) {
   EXPECT_EQ(client.goaways()[0].last_id, INT32_MAX);
   EXPECT_EQ(client.goaways()[1].last_id, id);
   EXPECT_EQ(client.goaways()[1].code, uint32_t{NGHTTP2_NO_ERROR});
-  answer = true;
+  origin.release();
   ASSERT_TRUE(client.run_until_ended(id));
   EXPECT_EQ(client.stream(id).body, "ok");
   EXPECT_TRUE(client.run_until_closed());

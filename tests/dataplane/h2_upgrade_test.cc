@@ -24,35 +24,18 @@ Fields connect_fields() {
 void echo_h1(Socket& socket) {
   socket.receive_until("\r\n\r\n");
   socket.send("HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
-  for (std::string got = socket.receive(); !got.empty(); got = socket.receive()) {
-    if (!socket.send("<" + got + ">")) return;
-  }
-  socket.send("bye");
+  testing::echo_tunnel(socket);
 }
 
 void echo_h2(Socket& socket) {
   H2Peer::Options options;
   options.settings = {{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}};
   H2Peer peer(std::move(socket), H2Peer::Role::kServer, options);
-  size_t seen = 0;
-  bool bye = false;
-  peer.run_until([&] {
-    for (auto& [id, s] : peer.streams()) {
-      if (!s.head_done) continue;
-      if (!std::exchange(s.handled, true)) {
-        EXPECT_EQ(value_of(s.head, ":method"), "CONNECT");
-        EXPECT_EQ(value_of(s.head, ":protocol"), "websocket");
-        EXPECT_EQ(value_of(s.head, ":path"), "/chat");
-        EXPECT_EQ(value_of(s.head, "upgrade"), "");
-        peer.respond(id, {{":status", "200"}}, false);
-      }
-      if (s.body.size() > seen) {
-        peer.data(id, "<" + s.body.substr(seen) + ">", false);
-        seen = s.body.size();
-      }
-      if (s.ended && !std::exchange(bye, true)) peer.data(id, "bye", true);
-    }
-    return peer.closed();
+  testing::echo_tunnels(peer, "", [](const Fields& head) {
+    EXPECT_EQ(value_of(head, ":method"), "CONNECT");
+    EXPECT_EQ(value_of(head, ":protocol"), "websocket");
+    EXPECT_EQ(value_of(head, ":path"), "/chat");
+    EXPECT_EQ(value_of(head, "upgrade"), "");
   });
 }
 

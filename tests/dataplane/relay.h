@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/support/test_proxy.h"
@@ -74,7 +75,8 @@ bool until(Fn&& what) {
 inline dataplane::Worker::Census census(TestProxy& proxy) {
   std::promise<std::vector<dataplane::Worker::Census>> all;
   proxy.on_main([&] {
-    proxy.server().take_census([&](std::vector<dataplane::Worker::Census> c) { all.set_value(c); });
+    proxy.server().take_census(
+        [&](std::vector<dataplane::Worker::Census> c) { all.set_value(std::move(c)); });
   });
   dataplane::Worker::Census sum;
   for (const auto& c : all.get_future().get()) {

@@ -225,7 +225,7 @@ void change(TestProxy& proxy, int n, uint16_t a, uint16_t b, uint16_t h2) {
       break;
     case 4:
       server.access_log().reopen();
-      server.take_census([](std::vector<dataplane::Worker::Census>) {});
+      server.take_census([](const std::vector<dataplane::Worker::Census>&) {});
       break;
     case 5: {  // the endpoint of HTTP/2 comes and goes with its pool
       auto cluster = static_cluster("h2", {h2});

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
+#include <utility>
 
 #include "base/text.h"
 
@@ -174,6 +176,39 @@ HttpMessage AnyOrigin::last_request() {
 size_t AnyOrigin::num_requests() {
   const std::lock_guard lock(mutex_);
   return requests_.size();
+}
+
+void echo_tunnel(Socket& socket) {
+  for (std::string got = socket.receive(); !got.empty(); got = socket.receive()) {
+    if (!socket.send("<" + got + ">")) return;
+  }
+  socket.send("bye");
+}
+
+void echo_tunnels(H2Peer& peer, std::string_view greeting,
+                  const std::function<void(const Fields&)>& check) {
+  std::map<int32_t, size_t> echoed;  // bytes of each stream
+  peer.run_until([&] {
+    for (auto& [id, s] : peer.streams()) {
+      if (!s.head_done) continue;
+      if (!std::exchange(s.handled, true)) {
+        check(s.head);
+        peer.respond(id, {{":status", "200"}}, false);
+        if (!greeting.empty()) peer.data(id, std::string(greeting), false);
+      }
+      size_t& seen = echoed[id];
+      if (s.body.size() > seen) {
+        peer.data(id, "<" + s.body.substr(seen) + ">", false);
+        seen = s.body.size();
+      }
+      constexpr size_t kSaidBye = ~size_t{0};
+      if (s.ended && seen != kSaidBye) {
+        peer.data(id, "bye", true);
+        seen = kSaidBye;
+      }
+    }
+    return peer.closed();
+  });
 }
 
 TestProxy::Config pair_config(Http upstream, uint16_t port) {

@@ -55,6 +55,13 @@ class AnyOrigin {
   std::unique_ptr<ScriptedOrigin> origin_;
 };
 
+// The origin's side of a tunnel: each piece comes back as "<piece>", and "bye" when the other side
+// has ended. Over HTTP/2 all streams of a connection are tunnels, answered with 200 and `greeting`;
+// `check` looks at what asked for each.
+void echo_tunnel(Socket& socket);
+void echo_tunnels(H2Peer& peer, std::string_view greeting,
+                  const std::function<void(const Fields&)>& check);
+
 // A listener that takes both, and one cluster whose endpoint speaks `upstream`.
 TestProxy::Config pair_config(Http upstream, uint16_t port);
 
