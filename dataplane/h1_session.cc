@@ -43,8 +43,8 @@ void H1Session::on_stream(uint8_t events) noexcept {
     close(base::Reason::kDownstreamGone);
     return;
   }
-  if ((events & net::kDrained) && exchange_ != nullptr) exchange_->on_downstream_drained();
-  if ((events & net::kFlushed) && exchange_ != nullptr) exchange_->on_flushed();
+  if ((events & net::kDrained) && in_exchange()) exchange_->on_downstream_drained();
+  if ((events & net::kFlushed) && in_exchange()) exchange_->on_flushed();
   if (phase_ == Phase::kClosed) return;
   if (events & (net::kReadable | net::kPeerClosed)) {
     if (reads_now()) {
@@ -79,7 +79,7 @@ bool H1Session::make_room() noexcept {
     }
     if (block_->room() >= kLeastRoom) return true;
   }
-  const bool body = phase_ == Phase::kTunnel || (body_ != nullptr && phase_ == Phase::kBody);
+  const bool body = phase_ == Phase::kTunnel || phase_ == Phase::kBody;
   const uint64_t wanted = phase_ == Phase::kBody ? body_->remaining_hint() : 0;
   // A head that outgrew a small block continues in a large one.
   const bool large =
@@ -188,7 +188,7 @@ bool H1Session::process_head() noexcept {
     body_->start(head.framing, &exchange_->arena());
   }
   exchange_->start(block_, has_body, r.consumed);
-  if (phase_ == Phase::kBody && exchange_ != nullptr) return process_body();
+  if (phase_ == Phase::kBody) return process_body();
   return false;
 }
 
@@ -277,10 +277,11 @@ void H1Session::exchange_done(bool close_now, bool unread_request) noexcept {
 
 void H1Session::close(base::Reason reason) noexcept {
   if (phase_ == Phase::kClosed) return;
+  const bool in_exchange = this->in_exchange();
   phase_ = Phase::kClosed;
   count_bytes();
   stream_.close_now();
-  if (exchange_ != nullptr) {
+  if (in_exchange) {
     exchange_->on_downstream_gone(reason);  // ends in exchange_done()
   } else {
     destroy_later();

@@ -72,6 +72,8 @@ class H1Session : public HttpSession {
   base::MonoNs deadline() const noexcept;
   size_t unread() const noexcept { return block_ ? block_->filled() - at_ : 0; }
   bool reads_now() const noexcept;
+  // Then there is an exchange.
+  bool in_exchange() const noexcept { return phase_ != Phase::kIdle && phase_ != Phase::kClosed; }
   void destroy_later() noexcept;
 
   enum class Phase : uint8_t { kIdle, kHead, kBody, kResponse, kTunnel, kClosed };

@@ -55,7 +55,9 @@ struct Relayed {
 
 TEST(TcpSession, RelaysBothWaysAndCounts) {
   Relayed relayed;
-  auto& [endpoint, proxy, client, server] = relayed;
+  TestProxy& proxy = relayed.proxy;
+  Socket& client = relayed.client;
+  Socket& server = relayed.server;
   ASSERT_TRUE(server.send("220 first\n"));  // a server may speak first
   EXPECT_EQ(receive_exactly(client, 10), "220 first\n");
   for (int i = 0; i < 10; ++i) {
@@ -175,7 +177,9 @@ TEST(TcpSession, AResetIsPassedOnAsAReset) {
 
 TEST(TcpSession, AResetAfterAHalfCloseIsPassedOnToo) {
   Relayed relayed;
-  auto& [endpoint, proxy, client, server] = relayed;
+  TestProxy& proxy = relayed.proxy;
+  Socket& client = relayed.client;
+  Socket& server = relayed.server;
   client.half_close();
   ASSERT_EQ(end_of(server), End::kFin);
   client.reset();
@@ -326,7 +330,9 @@ TEST(TcpSession, ADrainLetsConnectionsGoOn) {
 
 TEST(TcpSession, ServesOnWhenItsListenerAndItsClusterGo) {
   Relayed relayed;
-  auto& [endpoint, proxy, client, server] = relayed;
+  TestProxy& proxy = relayed.proxy;
+  Socket& client = relayed.client;
+  Socket& server = relayed.server;
   proxy.on_main([&] {
     proxy.server().builder().remove_cluster("c");
     proxy.server().builder().remove_listener("in");

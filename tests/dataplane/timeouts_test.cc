@@ -240,13 +240,14 @@ class FullQueue {
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(at);
-    ::bind(listening_.fd(), reinterpret_cast<sockaddr*>(&at), sizeof(at));
+    EXPECT_EQ(::bind(listening_.fd(), reinterpret_cast<sockaddr*>(&at), sizeof(at)), 0);
     ::listen(listening_.fd(), 0);
     ::getsockname(listening_.fd(), reinterpret_cast<sockaddr*>(&at), &size);
     port_ = ntohs(at.sin_port);
     for (int i = 0; i < 4; ++i) {
       waiting_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-      ::connect(waiting_.back().fd(), reinterpret_cast<sockaddr*>(&at), sizeof(at));
+      const int rc = ::connect(waiting_.back().fd(), reinterpret_cast<sockaddr*>(&at), sizeof(at));
+      EXPECT_TRUE(rc == 0 || errno == EINPROGRESS);
     }
   }
   uint16_t port() const { return port_; }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """wrk and h2load through a configuration from ADS that changes all the while: no request fails.
 
-    tests/e2e/load_test.py [SECONDS [LOAD...]]
+    tests/e2e/load_test.py [--answers N] [SECONDS [LOAD...]]
 
-SECONDS of each: 2 in the tests, 300 for some ten million requests. HTTP/1.1 and HTTP/2 to HTTP/1.1,
-and to HTTP/2: through a second listener of the same process. Each push moves routes to the other
-cluster or endpoints to the other origin; one in ten is bad and refused by name.
+Each load for SECONDS, and again until there were N answers: 2 s in the tests; `--answers 10000000 30`
+takes some minutes of each. HTTP/1.1 and HTTP/2 to HTTP/1.1, and to HTTP/2: through a second listener
+of the same process. Each push moves routes to the other cluster or endpoints to the other origin; one
+in ten is bad and refused by name.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -18,7 +20,6 @@ import harness
 from harness import get, until
 
 harness.need("sluice", "mock-cp", "origin")
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 2
 # By name: the port's, the tool and its arguments.
 LOADS = {
     "wrk": ("in", "wrk", "-c32"),
@@ -28,14 +29,30 @@ LOADS = {
     "h2-h2-16x32": ("outer", "h2load", "-c16", "-m32"),
     "h2-h2-64x8": ("outer", "h2load", "-c64", "-m8"),
 }
-CHOSEN = [name for name in sys.argv[2:] or LOADS if shutil.which(LOADS[name][1])]
+parser = argparse.ArgumentParser()
+parser.add_argument("--answers", type=int, default=0)
+parser.add_argument("seconds", type=int, nargs="?", default=2)
+parser.add_argument("loads", nargs="*", metavar="LOAD")
+ARGS = parser.parse_args()
+SECONDS = ARGS.seconds
+CHOSEN = [name for name in ARGS.loads or LOADS if shutil.which(LOADS[name][1])]
 if not CHOSEN:
     print("skipped: neither wrk nor h2load here; scripts/setup installs them")
     sys.exit(77)
 
 
 def run(name, ports):
-    """Answers and failures."""
+    """Answers and failures of all rounds; ends with the first that had a failure."""
+    answers = failed = 0
+    while not failed and (answers == 0 or answers < ARGS.answers):
+        more, failed = one_round(name, ports)
+        answers += more
+        if ARGS.answers:
+            print(f"{name}: {answers} answers, {failed} failed", flush=True)
+    return answers, failed
+
+
+def one_round(name, ports):
     entry, tool, *arguments = LOADS[name]
     if tool == "wrk":
         arguments += ["--timeout", "20s", f"-d{SECONDS}s"]

@@ -15,7 +15,7 @@ namespace {
 using testing::HasSubstr;
 
 FilterValue router(bool disabled = false) { return {"router", FilterRouter{}, disabled}; }
-FilterValue mutation(std::string name, std::string header, bool disabled = false) {
+FilterValue mutation(std::string name, const std::string& header, bool disabled = false) {
   FilterHeaderMutation value;
   value.request_add.push_back({"x-request", header});
   value.response_add.push_back({"x-response", header});
