@@ -40,7 +40,7 @@ constexpr char kClusters[] = "clusters: [{name: a}, {name: b}]\n";
 class MockCpControl : public ::testing::Test {
  protected:
   MockCpControl() {
-    auto started = Server::start({"127.0.0.1:0", false, false, {}});
+    auto started = Server::start({.listen = "127.0.0.1:0"});
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
     store = std::make_unique<Store>([this](Store::Snapshots s) { server->set(std::move(s)); });

@@ -88,6 +88,8 @@ const std::vector<Control::Page>& Control::pages() {
        "or ?streams=N; [&node=ID&timeout_ms=10000]",
        &Control::wait},
       {"/check", "GET [?node=ID]: 409 and what clients did that they must not", &Control::check},
+      {"/loads", "GET: sums of what clients reported of their load. DELETE: forgets them",
+       &Control::loads},
       {"/reset", "POST: back to the files; no faults, no history", &Control::reset},
   };
   return kPages;
@@ -249,6 +251,34 @@ HttpServer::Response Control::streams(const Request& request) {
       request.head.has("status") ? static_cast<int>(number_of(request.head.value("status"))) : 14;
   Json json;
   json.open_object().key("closed").number(server_.close_streams(filter, status)).close_object();
+  return answer(json);
+}
+
+HttpServer::Response Control::loads(const Request& request) {
+  if (request.head.method == Method::kDelete) server_.loads().clear();
+  if (request.head.method != Method::kDelete && !reads(request.head.method)) {
+    return fail(405, "GET or DELETE");
+  }
+  Json json;
+  const auto list = [&json](std::string_view key, const auto& by_name) {
+    json.key(key).open_object();
+    for (const auto& [name, sums] : by_name) {
+      json.key(name).open_object().key("issued").number(sums.issued);
+      json.key("successful").number(sums.successful).key("error").number(sums.error);
+      json.key("in_progress").number(sums.in_progress).close_object();
+    }
+    json.close_object();
+  };
+  json.open_object().key("reports").number(server_.loads().reports());
+  json.key("clusters").open_object();
+  for (const auto& [name, cluster] : server_.loads().clusters()) {
+    json.key(name).open_object().key("reports").number(cluster.reports);
+    json.key("dropped").number(cluster.dropped);
+    list("localities", cluster.localities);
+    list("endpoints", cluster.endpoints);
+    json.close_object();
+  }
+  json.close_object().close_object();
   return answer(json);
 }
 

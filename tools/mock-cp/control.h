@@ -51,6 +51,7 @@ class Control {
   Response clients(const Request& request);
   Response wait(const Request& request);
   Response check(const Request& request);
+  Response loads(const Request& request);
   Response reset(const Request& request);
 
   Server& server_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/text.h"
 #include "tools/mock-cp/folder.h"
@@ -25,12 +26,16 @@ constexpr std::string_view kUsage =
     "  --patch TYPE/NAME=YAML, --delete TYPE/NAME\n"
     "                      as PATCH and DELETE /resources/TYPE/NAME; may be repeated\n"
     "  --fault SPEC        action=delay,type=EDS,ms=500,count=3, as POST /faults; may be repeated\n"
+    "  --load-interval-ms N\n"
+    "                      be a load reporting server, too (LRS): ask clients for their load\n"
+    "                      this often\n"
     "  --superset          hold a response back until the request names all resources of its\n"
     "                      type, as go-control-plane does in ADS mode\n"
     "  --verbose           log requests, pushes and streams too\n";
 
-constexpr std::array<std::string_view, 8> kWithValue = {
-    "--listen", "--resources", "--generate", "--admin", "--set", "--patch", "--delete", "--fault"};
+constexpr std::array<std::string_view, 9> kWithValue = {
+    "--listen", "--resources", "--generate", "--admin",           "--set",
+    "--patch",  "--delete",    "--fault",    "--load-interval-ms"};
 
 absl::Status take(std::string_view name, std::string_view value, Flags* flags) {
   if (name == "--listen") flags->listen = value;
@@ -38,6 +43,13 @@ absl::Status take(std::string_view name, std::string_view value, Flags* flags) {
   if (name == "--admin") flags->admin = value;
   if (name == "--set" || name == "--patch" || name == "--delete") {
     flags->changes.emplace_back(name, value);
+  }
+  if (name == "--load-interval-ms") {
+    const auto end = value.data() + value.size();
+    const auto read = std::from_chars(value.data(), end, flags->load_interval_ms);
+    if (read.ec != std::errc() || read.ptr != end || flags->load_interval_ms == 0) {
+      return base::config_error(name, ": not a number of milliseconds: ", value);
+    }
   }
   if (name == "--generate") {
     auto what = parse_generate(value);

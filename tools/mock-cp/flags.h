@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ struct Flags {
   std::optional<Generate> generate;
   std::vector<Fault> faults;
   std::vector<std::pair<std::string, std::string>> changes;  // --set, --patch, --delete, in order
+  uint64_t load_interval_ms = 0;
   bool superset = false;
   bool verbose = false;
   bool help = false;

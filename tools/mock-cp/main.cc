@@ -96,7 +96,11 @@ int serve(const Flags& flags) {
     say("nothing to serve yet: mend the files and start again");
     return 1;
   }
-  auto server = Server::start({flags.listen, flags.superset, flags.verbose, say});
+  auto server = Server::start({.listen = flags.listen,
+                               .superset = flags.superset,
+                               .verbose = flags.verbose,
+                               .log = say,
+                               .load_interval_ms = flags.load_interval_ms});
   if (!server.ok()) return fail(server.status());
   for (const Fault& fault : flags.faults) (*server)->faults().add(fault);
 

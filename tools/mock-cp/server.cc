@@ -73,6 +73,7 @@ struct Shared {
   ServerOptions options;
   Journal journal;
   FaultList faults;
+  LoadReports loads;
   std::mutex snapshot_mutex;
   std::shared_ptr<const Snapshot> snapshot;
   mutable std::mutex streams_mutex;
@@ -230,6 +231,37 @@ class Reactor final : public grpc::ServerGenericBidiReactor {
   bool finished_ = false;
 };
 
+constexpr std::string_view kLoadMethod =
+    "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats";
+
+// A client that reports its load: asked once, heard until it goes.
+class LoadReactor final : public grpc::ServerGenericBidiReactor {
+ public:
+  explicit LoadReactor(Shared& shared) : shared_(shared) { StartRead(&in_); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    std::string line;
+    if (!shared_.loads.take(bytes_of(in_), &line)) {
+      return Finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "not a LoadStatsRequest"));
+    }
+    shared_.log(line);
+    if (!std::exchange(asked_, true)) {
+      const grpc::Slice slice(shared_.loads.question());
+      out_ = grpc::ByteBuffer(&slice, 1);
+      StartWrite(&out_);
+    }
+    StartRead(&in_);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  Shared& shared_;
+  grpc::ByteBuffer in_;
+  grpc::ByteBuffer out_;
+  bool asked_ = false;
+};
+
 class Refusal final : public grpc::ServerGenericBidiReactor {
  public:
   explicit Refusal(const grpc::Status& status) { Finish(status); }
@@ -240,6 +272,7 @@ class GrpcServer final : public Server, private grpc::CallbackGenericService {
  public:
   explicit GrpcServer(ServerOptions options) {
     shared_.options = std::move(options);
+    shared_.loads.set_interval_ms(shared_.options.load_interval_ms);
     shared_.alarm = std::make_unique<Alarm>([this] { push_all(); });
   }
 
@@ -269,6 +302,7 @@ class GrpcServer final : public Server, private grpc::CallbackGenericService {
   int port() const override { return port_; }
   Journal& journal() override { return shared_.journal; }
   FaultList& faults() override { return shared_.faults; }
+  LoadReports& loads() override { return shared_.loads; }
 
   void set(std::shared_ptr<const Snapshot> snapshot) override {
     {
@@ -298,6 +332,9 @@ class GrpcServer final : public Server, private grpc::CallbackGenericService {
 
   grpc::ServerGenericBidiReactor* CreateReactor(
       grpc::GenericCallbackServerContext* context) override {
+    if (context->method() == kLoadMethod && shared_.loads.serves()) {
+      return new LoadReactor(shared_);  // it deletes itself
+    }
     const auto method = method_of(context->method());
     if (!method) {
       shared_.log(base::cat("unknown method ", context->method(), " from ", context->peer()));

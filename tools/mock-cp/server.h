@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "tools/mock-cp/faults.h"
 #include "tools/mock-cp/journal.h"
+#include "tools/mock-cp/load_reports.h"
 #include "tools/mock-cp/resource_set.h"
 
 namespace sluice::mock_cp {
@@ -19,6 +20,7 @@ struct ServerOptions {
   bool superset = false;
   bool verbose = false;                       // also log requests and pushes
   std::function<void(std::string_view)> log;  // one line; from any thread
+  uint64_t load_interval_ms = 0;              // clients report their load so often; 0: not
 };
 
 struct StreamFilter {
@@ -48,6 +50,7 @@ class Server {
 
   virtual Journal& journal() = 0;
   virtual FaultList& faults() = 0;
+  virtual LoadReports& loads() = 0;
 };
 
 }  // namespace sluice::mock_cp
