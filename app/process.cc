@@ -92,6 +92,8 @@ absl::Status Process::wire() {
   options.resolver_config = bootstrap_.resolver;
   if (bootstrap_.cds) options.cds_source = bootstrap_.cds->source;
   if (bootstrap_.lds) options.lds_source = bootstrap_.lds->source;
+  options.cds_name = bootstrap_.cds_name;
+  options.lds_name = bootstrap_.lds_name;
   options.on_live = [this] { on_live(); };
   options.on_failure = [this](const absl::Status& status) { on_failure(status); };
   assembler_ = std::make_unique<xds::Assembler>(std::move(options), *server_, executor_);

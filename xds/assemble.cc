@@ -59,7 +59,8 @@ Assembler::Assembler(Options options, dataplane::Server& server, Executor& execu
                  .changed = [this] { touch(); }}),
       listeners_(server.builder(), executor, deadlines_, server.num_workers()),
       demands_({.answer = [&server](uint32_t worker, uint64_t id,
-                                    Demands::Answer answer) { server.answer(worker, id, answer); }},
+                                    Demands::Answer answer) { server.answer(worker, id, answer); },
+                .sources = options_.decode.sources},
                server.builder(), executor, listeners_),
       self_(std::make_shared<Assembler*>(this)) {
   server.set_on_demand(

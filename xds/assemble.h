@@ -44,6 +44,7 @@ class Assembler final : public ResourceSink {
     bool has_lds = false;
     bool has_cds = false;
     SourceId lds_source = kAds, cds_source = kAds;
+    std::string lds_name, cds_name;  // of one or of a collection; empty: all that the source has
     size_t inline_bytes = 64 * 1024;
     size_t slice = 256;  // resources per turn
     int64_t max_hold_ns = base::kNsPerSec;
@@ -115,6 +116,7 @@ class Assembler final : public ResourceSink {
   void advance();
   bool begin_clusters();
   bool begin_listeners();
+  void subscribe_all(Type type, const ResourceKey& key);
   absl::Status put_static_listeners();
   absl::Status located(std::string_view listener, const absl::Status& status) const;
   void fail(absl::Status status);

@@ -61,11 +61,19 @@ bool Assembler::advance_one() {
 bool Assembler::begin_clusters() {
   phase_ = Phase::kClusters;
   if (options_.has_cds && subscriptions_ != nullptr) {
-    subscriptions_->subscribe_all(Type::kCluster, options_.cds_source);
+    subscribe_all(Type::kCluster, {options_.cds_source, options_.cds_name});
   } else {
     cds_answered_ = true;
   }
   return true;
+}
+
+void Assembler::subscribe_all(Type type, const ResourceKey& key) {
+  if (key.name.empty()) {
+    subscriptions_->subscribe_all(type, key.source);
+  } else {
+    subscriptions_->subscribe(type, key);
+  }
 }
 
 bool Assembler::begin_listeners() {
@@ -74,7 +82,7 @@ bool Assembler::begin_listeners() {
   if (status.ok()) {
     phase_ = Phase::kListeners;
     if (options_.has_lds && subscriptions_ != nullptr) {
-      subscriptions_->subscribe_all(Type::kListener, options_.lds_source);
+      subscribe_all(Type::kListener, {options_.lds_source, options_.lds_name});
     } else {
       lds_answered_ = true;
     }

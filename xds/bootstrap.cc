@@ -35,10 +35,14 @@ bool leads_to(const ProtoBootstrap& in, const std::string& cluster) {
     const auto& rtds = layer.rtds_layer().rtds_config();
     if (leads_to(rtds.api_config_source(), cluster)) return true;
   }
+  for (const core::ConfigSource& source : in.config_sources()) {
+    if (leads_to(source.api_config_source(), cluster)) return true;
+  }
   const DynamicResources& dynamic = in.dynamic_resources();
   return leads_to(dynamic.ads_config(), cluster) ||
          leads_to(dynamic.lds_config().api_config_source(), cluster) ||
          leads_to(dynamic.cds_config().api_config_source(), cluster) ||
+         leads_to(in.default_config_source().api_config_source(), cluster) ||
          leads_to(in.cluster_manager().load_stats_config(), cluster);
 }
 
@@ -142,10 +146,25 @@ absl::Status decode_admin(const Context& context, const ProtoBootstrap& in,
 // --------------------------------------------------------------------------------------------
 // Dynamic resources.
 
-absl::Status decode_source(const Context& context, const Path& at, const core::ConfigSource& in,
-                           bool has_ads, std::optional<SourceRef>* out) {
+// All that `in` has, or what the locator names.
+absl::Status decode_source(const Context& context, Type type, const Path& at,
+                           const core::ConfigSource* in, const Path& locator_at,
+                           const std::string& locator, bool has_ads, std::string* name,
+                           std::optional<SourceRef>* out) {
+  if (in == nullptr && locator.empty()) return absl::OkStatus();
+  if (!locator.empty() && !is_xdstp(locator)) {
+    return context.error(locator_at, "must be an xdstp:// name: \"", locator,
+                         "\"; for a file, remove it and set path_config_source");
+  }
   SourceRef ref;
-  absl::Status s = decode_config_source(context, at, in, &ref.source, &ref.initial_fetch_timeout);
+  absl::Status s = decode_named_source(context,
+                                       {.type = type,
+                                        .name_at = locator_at,
+                                        .name = locator,
+                                        .source_at = at,
+                                        .source = in,
+                                        .kind = NamedSource::Kind::kEither},
+                                       name, &ref.source, &ref.initial_fetch_timeout);
   if (!s.ok()) return s;
   if (ref.source == kAds && !has_ads) {
     return context.error(at,
@@ -165,14 +184,15 @@ absl::Status decode_dynamic(const Context& context, const ProtoBootstrap& in, Bo
     absl::Status s = out->sources->set_ads(context, Path(at, "ads_config"), dynamic.ads_config());
     if (!s.ok()) return s;
   }
-  if (dynamic.has_lds_config()) {
-    absl::Status s = decode_source(context, Path(at, "lds_config"), dynamic.lds_config(),
-                                   out->has_ads, &out->lds);
-    if (!s.ok()) return s;
-  }
-  if (!dynamic.has_cds_config()) return absl::OkStatus();
-  return decode_source(context, Path(at, "cds_config"), dynamic.cds_config(), out->has_ads,
-                       &out->cds);
+  const auto* lds = dynamic.has_lds_config() ? &dynamic.lds_config() : nullptr;
+  const auto* cds = dynamic.has_cds_config() ? &dynamic.cds_config() : nullptr;
+  absl::Status s = decode_source(context, Type::kListener, Path(at, "lds_config"), lds,
+                                 Path(at, "lds_resources_locator"), dynamic.lds_resources_locator(),
+                                 out->has_ads, &out->lds_name, &out->lds);
+  if (!s.ok()) return s;
+  return decode_source(context, Type::kCluster, Path(at, "cds_config"), cds,
+                       Path(at, "cds_resources_locator"), dynamic.cds_resources_locator(),
+                       out->has_ads, &out->cds_name, &out->cds);
 }
 
 // --------------------------------------------------------------------------------------------
@@ -359,6 +379,10 @@ absl::StatusOr<Bootstrap> load_bootstrap(const Flags& flags) {
   if (absl::Status s = context.check(in, Path()); !s.ok()) return s;
   if (absl::Status s = decode_node(context, flags, in, &out.node); !s.ok()) return s;
   if (absl::Status s = decode_admin(context, in, &out.admin); !s.ok()) return s;
+  if (absl::Status s = decode_authorities(context, in, out.node.bytes, out.sources.get());
+      !s.ok()) {
+    return s;
+  }
   StaticResources resources(context, flags, *sources, &out);
   absl::Status s = resources.clusters(clusters, in);
   if (!s.ok()) return s;

@@ -38,12 +38,6 @@ struct Node {
   std::string bytes;
 };
 
-// Where listeners or clusters come from.
-struct SourceRef {
-  SourceId source = kAds;
-  std::chrono::nanoseconds initial_fetch_timeout{15'000'000'000};  // 0: wait for ever
-};
-
 struct AdminConfig {
   base::Address address;
   std::vector<dataplane::AccessLogValue> access_logs;
@@ -67,6 +61,8 @@ struct Bootstrap {
   std::shared_ptr<ConfigSources> sources;
   bool has_ads = false;  // then the aggregated stream is source kAds
   std::optional<SourceRef> lds, cds;
+  // xdstp:// names of one resource or of a glob collection (rule 153); empty: everything.
+  std::string lds_name, cds_name;
   std::vector<RuntimeLayerValue> runtime;
   std::optional<GrpcSource> load_stats;  // where load reports go
   net::ResolverConfig resolver;          // of clusters that say nothing about it

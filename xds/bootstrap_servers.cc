@@ -182,7 +182,10 @@ absl::StatusOr<GrpcSource> decode_grpc_source(const Context& context, const Path
     return context.error(Path(at, "grpc_services"), "is required; name the control plane");
   }
   GrpcSource out;
-  out.delta = in.api_type() == ApiType::DELTA_GRPC;
+  out.aggregated =
+      in.api_type() == ApiType::AGGREGATED_GRPC || in.api_type() == ApiType::AGGREGATED_DELTA_GRPC;
+  out.delta =
+      in.api_type() == ApiType::DELTA_GRPC || in.api_type() == ApiType::AGGREGATED_DELTA_GRPC;
   out.set_node_on_first_message_only = in.set_node_on_first_message_only();
   out.servers.resize(static_cast<size_t>(in.grpc_services_size()));
   for (int i = 0; i < in.grpc_services_size(); ++i) {

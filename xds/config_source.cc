@@ -54,19 +54,24 @@ absl::Status decode_rest(const Context& context, const Path& at, const Api& in,
 }
 
 absl::Status decode_api(const Context& context, const Path& at, const Api& in,
-                        const Repeated<Cluster>& clusters, SourceValue* out) {
+                        const Repeated<Cluster>& clusters, bool of_authority, SourceValue* out) {
   if (absl::Status s = check_version(context, at, in); !s.ok()) return s;
   switch (in.api_type()) {
     case Api::GRPC:
     case Api::DELTA_GRPC:
       return decode_grpc(context, at, in, clusters, out);
+    case Api::AGGREGATED_GRPC:
+    case Api::AGGREGATED_DELTA_GRPC:
+      if (!of_authority) break;
+      return decode_grpc(context, at, in, clusters, out);
     case Api::REST:
       return decode_rest(context, at, in, clusters, out);
     default:
-      return context.error(Path(at, "api_type"),
-                           "not a way to reach a server: ", Api::ApiType_Name(in.api_type()),
-                           "; set api_type: GRPC");
+      break;
   }
+  return context.error(Path(at, "api_type"),
+                       "not a way to reach a server: ", Api::ApiType_Name(in.api_type()),
+                       "; set api_type: GRPC");
 }
 
 // A file must be there when it is named (rule 163).
@@ -87,7 +92,7 @@ absl::Status decode_file(const Context& context, const Path& at, const std::stri
 }
 
 absl::Status decode_source(const Context& context, const Path& at, const core::ConfigSource& in,
-                           const Repeated<Cluster>& clusters, SourceValue* out) {
+                           const Repeated<Cluster>& clusters, bool of_authority, SourceValue* out) {
   switch (in.config_source_specifier_case()) {
     case core::ConfigSource::kPath:
       return decode_file(context, Path(at, "path"), in.path(), "", out);
@@ -96,7 +101,7 @@ absl::Status decode_source(const Context& context, const Path& at, const core::C
                          in.path_config_source().watched_directory().path(), out);
     case core::ConfigSource::kApiConfigSource:
       return decode_api(context, Path(at, "api_config_source"), in.api_config_source(), clusters,
-                        out);
+                        of_authority, out);
     default:
       return context.error(at,
                            "one of ads, self, api_config_source, path_config_source is required");
@@ -128,15 +133,27 @@ absl::Status ConfigSources::set_ads(const Context& context, const Path& at, cons
     return context.error(Path(at, "api_type"),
                          "REST carries no aggregated stream; set api_type: GRPC");
   }
-  return decode_api(context, at, in, state_->clusters, &state_->values.front());
+  return decode_api(context, at, in, state_->clusters, false, &state_->values.front());
 }
 
 absl::StatusOr<SourceId> ConfigSources::number_of(const Context& context, const Path& at,
                                                   const core::ConfigSource& in, SourceId self) {
+  return number(context, at, in, self, !in.authorities().empty());
+}
+
+absl::StatusOr<SourceId> ConfigSources::number_of_authority(const Context& context, const Path& at,
+                                                            const core::ConfigSource& in) {
+  return number(context, at, in, kAds, true);
+}
+
+absl::StatusOr<SourceId> ConfigSources::number(const Context& context, const Path& at,
+                                               const core::ConfigSource& in, SourceId self,
+                                               bool of_authority) {
   if (in.has_ads()) return kAds;
   if (in.has_self()) return self;
   core::ConfigSource plain = in;
   plain.clear_initial_fetch_timeout();
+  plain.clear_authorities();
   const std::string key = plain.SerializeAsString();
   {
     const std::lock_guard lock(state_->mutex);
@@ -144,7 +161,10 @@ absl::StatusOr<SourceId> ConfigSources::number_of(const Context& context, const 
     if (it != state_->numbers.end()) return it->second;
   }
   SourceValue value;
-  if (absl::Status s = decode_source(context, at, in, state_->clusters, &value); !s.ok()) return s;
+  if (absl::Status s = decode_source(context, at, in, state_->clusters, of_authority, &value);
+      !s.ok()) {
+    return s;
+  }
   value.lasting = hash_of(key);
   const std::lock_guard lock(state_->mutex);
   if (state_->values.size() >= kMaxSources) {

@@ -3,10 +3,10 @@
 // and clients are made once per source.
 //
 // Source 0 is the aggregated stream. Two sources that are written the same are the same, but for
-// initial_fetch_timeout, which is each subscriber's own. A source is checked when it is first seen:
-// its servers must be clusters of the bootstrap, its file must be there. Any thread (decoding runs
-// in the pool): a lock, which only configuration takes. What it returns lives as long as it does.
-// Memory: one entry per source ever seen, kMaxSources at most.
+// initial_fetch_timeout, which is each subscriber's own, and for authorities. A source is checked
+// when it is first seen: its servers must be clusters of the bootstrap, its file must be there. Any
+// thread (decoding runs in the pool): a lock, which only configuration takes. What it returns lives
+// as long as it does. Memory: one entry per source ever seen, kMaxSources at most.
 #pragma once
 
 #include <chrono>
@@ -19,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "xds/authorities.h"
 #include "xds/resources.h"
 
 namespace envoy::config::core::v3 {
@@ -54,6 +55,7 @@ struct RateLimit {
 struct GrpcSource {
   std::vector<ControlPlane> servers;  // the first, then those to fall back to
   bool delta = false;
+  bool aggregated = false;  // all types on one stream: of an authority
   bool set_node_on_first_message_only = false;
   std::optional<RateLimit> rate_limit;  // none: no limit
 };
@@ -94,15 +96,27 @@ class ConfigSources {
   absl::Status set_ads(const Context& context, const Path& at,
                        const ::envoy::config::core::v3::ApiConfigSource& in);
 
-  // The number of a source. `self` is the number of where the resource came from that names it.
+  // The number of a source. `self` is the number of where the resource came from that names it. One
+  // with authorities may be an aggregated stream of its own.
   absl::StatusOr<SourceId> number_of(const Context& context, const Path& at,
                                      const ::envoy::config::core::v3::ConfigSource& in,
                                      SourceId self);
+  // Of one of the bootstrap's config_sources or its default_config_source.
+  absl::StatusOr<SourceId> number_of_authority(const Context& context, const Path& at,
+                                               const ::envoy::config::core::v3::ConfigSource& in);
   const SourceValue& value(SourceId source) const;
 
+  // Where xdstp:// names lead; set before any resource is decoded, constant from then on.
+  Authorities& authorities() noexcept { return authorities_; }
+  const Authorities& authorities() const noexcept { return authorities_; }
+
  private:
+  absl::StatusOr<SourceId> number(const Context& context, const Path& at,
+                                  const ::envoy::config::core::v3::ConfigSource& in, SourceId self,
+                                  bool of_authority);
   struct State;
   std::unique_ptr<State> state_;
+  Authorities authorities_;
 };
 
 }  // namespace sluice::xds

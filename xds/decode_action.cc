@@ -54,7 +54,7 @@ absl::Status decode_cluster_weight(const Context& context, const Path& at,
                          "settings of a filter per weighted cluster are not supported yet; set "
                          "them on the route");
   }
-  out->cluster = in.name();
+  out->cluster = normal_name(in.name());
   out->weight = in.weight().value();
   out->host_rewrite = in.host_rewrite_literal();
   absl::Status s = decode_header_edits(context, at, "request_headers_to_add",
@@ -97,7 +97,7 @@ absl::Status decode_target(const Context& context, const Path& at, const route::
                            router::ForwardAction* out) {
   switch (in.cluster_specifier_case()) {
     case route::RouteAction::kCluster:
-      out->cluster = in.cluster();
+      out->cluster = normal_name(in.cluster());
       return absl::OkStatus();
     case route::RouteAction::kClusterHeader:
       out->cluster_header = lower_case(in.cluster_header());

@@ -41,10 +41,17 @@ absl::Status decode_discovery(const Context& context, const Path& at, const Clus
                              "is for clusters of type STATIC; this one is EDS, remove it");
       }
       out->discovery = ClusterValue::Discovery::kEds;
-      out->eds_service_name = in.eds_cluster_config().service_name();
-      return decode_config_source(context, Path(config, "eds_config"),
-                                  in.eds_cluster_config().eds_config(), &out->eds_source,
-                                  &out->eds_initial_fetch_timeout);
+      const auto& eds = in.eds_cluster_config();
+      const Path name_at(config, "service_name");
+      const Path source_at(config, "eds_config");
+      return decode_named_source(context,
+                                 {.type = Type::kEndpoint,
+                                  .name_at = name_at,
+                                  .name = eds.service_name(),
+                                  .source_at = source_at,
+                                  .source = eds.has_eds_config() ? &eds.eds_config() : nullptr},
+                                 &out->eds_service_name, &out->eds_source,
+                                 &out->eds_initial_fetch_timeout);
     }
     case Cluster::STRICT_DNS:
     case Cluster::LOGICAL_DNS: {

@@ -83,9 +83,15 @@ absl::Status decode_routes_of(const Context& context, const Path& at, const Hcm&
     if (in.rds().route_config_name().empty()) {
       return context.error(Path(rds, "route_config_name"), "is required");
     }
-    out->rds_name = in.rds().route_config_name();
-    return decode_config_source(context, Path(rds, "config_source"), in.rds().config_source(),
-                                &out->rds_source, &out->rds_initial_fetch_timeout);
+    const Path name_at(rds, "route_config_name");
+    const Path source_at(rds, "config_source");
+    return decode_named_source(context,
+                               {.type = Type::kRoute,
+                                .name_at = name_at,
+                                .name = in.rds().route_config_name(),
+                                .source_at = source_at,
+                                .source = &in.rds().config_source()},
+                               &out->rds_name, &out->rds_source, &out->rds_initial_fetch_timeout);
   }
   if (in.has_scoped_routes()) {
     auto scoped = std::make_shared<dataplane::ScopedRoutesValue>();

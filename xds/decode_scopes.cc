@@ -68,7 +68,7 @@ absl::Status decode_scope(const Context& context, const Path& at,
                          "not both");
   }
   if (!in.has_route_configuration()) {
-    out->rds_name = in.route_configuration_name();
+    out->rds_name = normal_name(in.route_configuration_name());
     return absl::OkStatus();
   }
   if (out->on_demand) {
@@ -103,7 +103,8 @@ absl::Status decode_scoped_routes(const Context& context, const Path& at,
   if (in.has_scoped_rds()) {
     const Path srds(at, "scoped_rds");
     if (!in.scoped_rds().srds_resources_locator().empty()) {
-      return context.error(Path(srds, "srds_resources_locator"), "is not supported; remove it");
+      return context.error(Path(srds, "srds_resources_locator"),
+                           "is not supported; the scopes of scoped_rds_config_source are used");
     }
     out->subscribed = true;
     absl::Status s = decode_config_source(context, Path(srds, "scoped_rds_config_source"),

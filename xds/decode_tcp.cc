@@ -7,12 +7,12 @@ absl::Status decode_tcp(const Context& context, const Path& at, const tcp_proxy:
   out->stat_prefix = in.stat_prefix();
   if (in.has_weighted_clusters()) {
     for (const auto& cluster : in.weighted_clusters().clusters()) {
-      out->clusters.push_back({cluster.name(), cluster.weight()});
+      out->clusters.push_back({normal_name(cluster.name()), cluster.weight()});
     }
   } else if (in.cluster().empty()) {
     return context.error(Path(at, "cluster"), "is required");
   } else {
-    out->clusters.push_back({in.cluster(), 1});
+    out->clusters.push_back({normal_name(in.cluster()), 1});
   }
   if (in.has_idle_timeout()) {
     absl::Status s =

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "xds/resource_name.h"
 
 namespace sluice::xds {
 namespace {
@@ -90,6 +91,11 @@ bool DeltaState::sort_out(InFlight& flight, base::MonoNs now) {
     if (!sort_names(flight, i, now)) skip_one(flight, i);
   }
   for (const std::string_view name : flight.response.removed) sort_removed(flight, name);
+  if (resources.empty() && flight.response.removed.empty()) {
+    for (const auto& [name, interest] : names()) {
+      if (is_glob_name(name)) end_collection_wait(name);
+    }
+  }
   return true;
 }
 
@@ -137,6 +143,17 @@ bool DeltaState::sort_names(InFlight& flight, size_t index, base::MonoNs now) {
   return asked_for;
 }
 
+// A collection that goes takes all with it that nobody else asked for.
+void DeltaState::sort_removed_collection(InFlight& flight, std::string_view name) {
+  std::vector<std::string> members;
+  for (const auto& [member, entry] : cache()) {
+    if (!names().contains(member) && collection_of(member) == name) members.push_back(member);
+  }
+  std::sort(members.begin(), members.end());
+  for (const std::string& member : members) sort_removed(flight, member);
+  end_collection_wait(name);
+}
+
 // The server does not have it: known or awaited, whoever waits for it need not wait on (rule 81).
 void DeltaState::sort_removed(InFlight& flight, std::string_view name) {
   const auto it = cached(name);
@@ -144,6 +161,7 @@ void DeltaState::sort_removed(InFlight& flight, std::string_view name) {
     if (it != cache().end()) lose(it);
     return;
   }
+  if (is_glob_name(name)) return sort_removed_collection(flight, name);
   const bool awaited = stop_wait(name);
   const bool held = it != cache().end() && !it->second.gone;
   if (!awaited && !held) return;  // rule 68

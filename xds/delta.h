@@ -31,6 +31,7 @@ class DeltaState final : public TypeState {
   bool sort_names(InFlight& flight, size_t index, base::MonoNs now);
   bool sort_virtual_host(InFlight& flight, size_t index, base::MonoNs now);
   void sort_removed(InFlight& flight, std::string_view name);
+  void sort_removed_collection(InFlight& flight, std::string_view name);
   void add_first(WireDeltaRequest* request) const;
 
   // Since the last request; before the first one of a stream they do not matter.

@@ -1,6 +1,9 @@
 #include "xds/demands.h"
 
+#include <utility>
+
 #include "base/text.h"
+#include "xds/config_source.h"
 
 namespace sluice::xds {
 
@@ -60,10 +63,21 @@ std::optional<Demands::Answer> Demands::find(const Question& question, Key* key)
         key->second.name = builder_.cluster_ids().name_of(question.cluster);
       }
       if (key->second.name.empty()) return Answer::kNone;
+      key->second = locate(std::move(key->second));
       break;
   }
   if (is_there(*key) && !builder_.changed()) return Answer::kFound;
   return std::nullopt;
+}
+
+// A name with an authority is its authority's.
+ResourceKey Demands::locate(ResourceKey cluster) const {
+  if (!is_xdstp(cluster.name)) return cluster;
+  const auto name = parse_resource_name(cluster.name);
+  if (!name.ok()) return cluster;
+  const SourceRef* known =
+      options_.sources == nullptr ? nullptr : options_.sources->authorities().find(name->authority);
+  return {known == nullptr ? cluster.source : known->source, name->text()};
 }
 
 bool Demands::is_there(const Key& key) const {

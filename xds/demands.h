@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,8 @@
 #include "xds/warming_listeners.h"
 
 namespace sluice::xds {
+
+class ConfigSources;
 
 // Demands asks control planes for what requests lack, on behalf of the workers (on_demand.h of
 // dataplane/): virtual hosts (rule 134), routes of scopes (rule 133) and clusters (rule 135).
@@ -35,6 +38,8 @@ class Demands {
     size_t max_pending = 1024;
     size_t max_names = 10'000;
     std::function<void(uint32_t worker, uint64_t id, Answer answer)> answer;
+    // Whose authorities have clusters with xdstp:// names; null: nobody's.
+    std::shared_ptr<const ConfigSources> sources = nullptr;
   };
   struct Stats {
     uint64_t asked = 0;  // names, not requests
@@ -70,6 +75,7 @@ class Demands {
   };
 
   std::optional<Answer> find(const Question& question, Key* key) const;
+  ResourceKey locate(ResourceKey cluster) const;
   std::optional<Answer> subscribe(const Key& key);
   void leave(const Key& key);
   bool is_there(const Key& key) const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -54,7 +55,13 @@ inline std::string_view short_name_of(Type type) noexcept { return traits_of(typ
 using SourceId = uint32_t;
 constexpr SourceId kAds = 0;
 
-// What is asked for: names are those of their source.
+// Where resources come from, and how long they are waited for.
+struct SourceRef {
+  SourceId source = kAds;
+  std::chrono::nanoseconds initial_fetch_timeout{15'000'000'000};  // 0: wait for ever
+};
+
+// What is asked for: names are those of their source, in normal form (resource_name.h).
 struct ResourceKey {
   SourceId source = kAds;
   std::string name;
@@ -82,7 +89,8 @@ struct Update {
   std::vector<Resource> changed;
   std::vector<std::string> removed;
   std::vector<std::string> unchanged;
-  // VHDS: awaited names that a resource of another name answers as an alias.
+  // Awaited names that were answered by resources of other names: as an alias (VHDS), or as what is
+  // in a collection, which may be nothing (rule 151).
   std::vector<std::string> answered = {};
 };
 

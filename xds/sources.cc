@@ -101,7 +101,11 @@ void Sources::unsubscribe(Type type, const ResourceKey& key) {
   drop_later(key.source, type);
 }
 
-// The aggregated stream's client stays.
+bool Sources::is_aggregated(SourceId source) const {
+  return source == kAds || catalogue_->value(source).grpc.aggregated;
+}
+
+// The client of ads_config stays.
 void Sources::drop_later(SourceId source, Type type) {
   const Key at = key_of(source, type);
   if (source == kAds || entries_.find(at)->second.client->interested()) return;
@@ -154,16 +158,18 @@ ClientOptions Sources::options_for(SourceId source, Type type, const SourceValue
   out.source = source;
   out.restored.clear();
   const auto is_its = [&](const RestoredResource& r) {
-    return r.source == value.lasting && (source == kAds || r.type == type);
+    return r.source == value.lasting && (is_aggregated(source) || r.type == type);
   };
   auto& restored = options_.client.restored;
   const auto others = std::stable_partition(restored.begin(), restored.end(), is_its);
   out.restored.assign(std::move_iterator(restored.begin()), std::move_iterator(others));
   restored.erase(restored.begin(), others);
-  out.label = source == kAds ? "control plane" : base::cat(short_name_of(type), " of ", value.text);
+  out.label = source == kAds          ? "control plane"
+              : value.grpc.aggregated ? base::cat("control plane of ", value.text)
+                                      : base::cat(short_name_of(type), " of ", value.text);
   if (value.kind != SourceValue::Kind::kGrpc) return out;
   out.delta = value.grpc.delta;
-  out.method = source == kAds ? ads_method(out.delta) : method_of(type, out.delta);
+  out.method = is_aggregated(source) ? ads_method(out.delta) : method_of(type, out.delta);
   out.node_on_first_message_only = value.grpc.set_node_on_first_message_only;
   out.backoff_base_ns = value.grpc.servers.front().backoff_base.count();
   out.backoff_max_ns = value.grpc.servers.front().backoff_max.count();

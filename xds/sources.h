@@ -17,8 +17,9 @@
 
 namespace sluice::xds {
 
-// Sources keeps a client for each configuration source that anybody subscribes to: one for the
-// aggregated stream, and one per source and type for all others (rule 5).
+// Sources keeps a client for each configuration source that anybody subscribes to: one for each
+// aggregated stream (ads_config's, and those of authorities), and one per source and type for all
+// others (rule 5).
 //
 // A client is made with the first subscription and, but for the aggregated stream's, goes when it
 // has no subscriber left. Connections to a server are shared by the clients of one source.
@@ -72,8 +73,9 @@ class Sources final : public Subscriptions {
   };
   using Key = std::pair<SourceId, Type>;  // kCount: all types
 
-  static Key key_of(SourceId source, Type type) {
-    return {source, source == kAds ? Type::kCount : type};
+  bool is_aggregated(SourceId source) const;
+  Key key_of(SourceId source, Type type) const {
+    return {source, is_aggregated(source) ? Type::kCount : type};
   }
   Client* client(SourceId source, Type type);
   absl::Status connect(SourceId source, const SourceValue& value);

@@ -7,7 +7,8 @@ std::span<const TypeSupport> bootstrap_support() {
       {"envoy.config.bootstrap.v3.Bootstrap",
        "node static_resources dynamic_resources cluster_manager admin stats_flush_interval "
        "stats_flush_on_admin layered_runtime bootstrap_extensions use_tcp_for_dns_lookups "
-       "dns_resolution_config typed_dns_resolver_config",
+       "dns_resolution_config typed_dns_resolver_config config_sources default_config_source "
+       "node_context_params",
        R"(
 flags_path: nothing is read from there
 stats_sinks: statistics are pulled from admin
@@ -41,10 +42,12 @@ certificate_provider_instances: read only by TLS contexts, which are refused
       {"envoy.config.bootstrap.v3.Bootstrap.StaticResources", "listeners clusters", R"(
 secrets: read only by TLS contexts, which are refused
 )"},
-      {"envoy.config.bootstrap.v3.Bootstrap.DynamicResources", "lds_config cds_config ads_config"},
+      {"envoy.config.bootstrap.v3.Bootstrap.DynamicResources",
+       "lds_config cds_config ads_config lds_resources_locator cds_resources_locator"},
       {"envoy.config.core.v3.ConfigSource",
        "ads self path path_config_source api_config_source initial_fetch_timeout "
-       "resource_api_version"},
+       "resource_api_version authorities"},
+      {"xds.core.v3.Authority", "name"},
       {"envoy.config.core.v3.AggregatedConfigSource", ""},
       {"envoy.config.core.v3.SelfConfigSource", "transport_api_version"},
       {"envoy.config.core.v3.PathConfigSource", "path watched_directory"},

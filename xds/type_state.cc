@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "xds/nack.h"
+#include "xds/resource_name.h"
 
 namespace sluice::xds {
 namespace {
@@ -41,11 +42,12 @@ TypeState::TypeState(Type type, TypeOptions options, bool delta)
 // --- Interest.
 
 bool TypeState::wanted(std::string_view name) const {
-  return (wildcard_ && full_state()) || names_.contains(name);
+  return (wildcard_ && full_state()) || names_.contains(name) || in_collection(name);
 }
 
-TypeState::Cache::iterator TypeState::cached(std::string_view name) {
-  return cache_.find(key(name));
+// Rule 151.
+bool TypeState::in_collection(std::string_view name) const {
+  return num_globs_ > 0 && full_state() && names_.contains(collection_of(name));
 }
 
 bool TypeState::subscribe_all(base::MonoNs now) {
@@ -81,6 +83,7 @@ bool TypeState::subscribe(std::string_view name, base::MonoNs now) {
   Interest& interest = names_.try_emplace(std::string(name)).first->second;
   if (++interest.count > 1) return false;
   ++interest_;
+  if (is_glob_name(name)) ++num_globs_;
   interest_changed(name, true);
   const auto it = cached(name);
   const bool usable = it != cache_.end() && !it->second.gone &&
@@ -98,14 +101,27 @@ bool TypeState::subscribe(std::string_view name, base::MonoNs now) {
 bool TypeState::unsubscribe(std::string_view name) {
   const auto it = names_.find(name);
   if (it == names_.end() || --it->second.count > 0) return false;
+  const std::string copy(name);  // which may be the key's
+  name = copy;
   names_.erase(it);
   ++interest_;
   interest_changed(name, false);
+  if (is_glob_name(name)) drop_collection(name);
   if (wanted(name)) return true;
   if (const auto waiting = replay_.find(name); waiting != replay_.end()) replay_.erase(waiting);
   if (const auto error = errors_.find(name); error != errors_.end()) errors_.erase(error);
   if (const auto entry = cached(name); entry != cache_.end()) set_unused(entry);
   return true;
+}
+
+// The server sends a collection again to who asks for it again.
+void TypeState::drop_collection(std::string_view name) {
+  --num_globs_;
+  std::vector<std::string> gone;
+  for (const auto& [member, entry] : cache_) {
+    if (!wanted(member) && collection_of(member) == name) gone.push_back(member);
+  }
+  for (const std::string& member : gone) forget(cached(member));
 }
 
 void TypeState::copy_interest(TypeState& other) const {
@@ -125,6 +141,12 @@ void TypeState::start_wait(std::string_view name, Interest& interest, base::Mono
 bool TypeState::stop_wait(std::string_view name) {
   const auto it = names_.find(name);
   return it != names_.end() && std::exchange(it->second.waiting, false);
+}
+
+void TypeState::end_collection_wait(std::string_view name) {
+  if (num_globs_ == 0) return;
+  std::string collection = collection_of(name);
+  if (stop_wait(collection)) update_.answered.push_back(std::move(collection));
 }
 
 // --- Streams.
@@ -187,6 +209,7 @@ TypeState::Verdict TypeState::take(std::unique_ptr<std::string> bytes, WireRespo
   update_ = Update{};
   update_.type = type_;
   update_.version = flight.response.version;
+  normalise(flight);
   count_held(flight);
   if (!sort_out(flight, now)) {
     InFlight refused = std::move(flight);
@@ -217,6 +240,18 @@ void TypeState::answer_repeated(base::MonoNs now) {
   ++stats_.update_rejected;
   ++stats_.update_attempt;
   answer(rejected_error_, now + repeated_delay(options_, repeats_));
+}
+
+// Another spelling of a name is the same name (rule 150).
+void TypeState::normalise(InFlight& flight) {
+  const auto one = [&flight](std::string_view& name) {
+    if (is_xdstp(name)) name = flight.names.emplace_back(normal_name(name));
+  };
+  for (WireResource& resource : flight.response.resources) {
+    one(resource.name);
+    for (std::string_view& alias : resource.aliases) one(alias);
+  }
+  for (std::string_view& name : flight.response.removed) one(name);
 }
 
 // False: the resource cannot be named, and is rejected.
@@ -261,54 +296,10 @@ void TypeState::sort_one(InFlight& flight, size_t index, std::string_view name, 
   if (!resource.has_body) return;  // rule 113: a heartbeat of what we do not hold
   if (replay != replay_.end()) replay_.erase(replay);
   stop_wait(name);
+  end_collection_wait(name);
   flight.changed.push_back({index, name});
   update_.changed.push_back(
       {std::string(name), std::string(version), std::string(resource.bytes), resource.hash});
-}
-
-// A full state stands for itself; else what is held stays, but for what the response removes.
-void TypeState::count_held(InFlight& flight) {
-  if (lists_everything()) return;
-  flight.num_held = cache_.size() - unused_.size();
-  flight.bytes_held = bytes_;
-  for (const std::string_view name : flight.response.removed) {
-    const auto it = cached(name);
-    if (it == cache_.end() || it->second.unused != 0) continue;
-    --flight.num_held;
-    flight.bytes_held -= it->second.bytes.size();
-  }
-}
-
-// False: it is one too many, and is rejected.
-bool TypeState::make_room(InFlight& flight, const WireResource& resource, std::string_view name) {
-  const auto it = cached(name);
-  const bool is_new = it == cache_.end() || it->second.unused != 0;
-  const bool counted = !is_new && !lists_everything();
-  const uint64_t bytes =
-      flight.bytes_held + resource.bytes.size() - (counted ? it->second.bytes.size() : 0);
-  const auto refuse = [&](std::string problem) {
-    flight.rejected.push_back({std::string(name), base::config_error(problem)});
-    return false;
-  };
-  if (is_new && full_state() && flight.num_held >= options_.max_resources) {
-    return refuse(base::cat("more than ", options_.max_resources, " ", short_name_of(type_),
-                            " resources; the limit is --max-dynamic-resources"));
-  }
-  if (bytes > options_.max_bytes) {
-    return refuse(base::cat("more than ", options_.max_bytes >> 20, " MiB of ",
-                            short_name_of(type_),
-                            " resources; the limit is --max-dynamic-config-mib"));
-  }
-  flight.num_held += counted ? 0 : 1;
-  flight.bytes_held = bytes;
-  return true;
-}
-
-void TypeState::set_bytes(Accepted& entry, std::string_view bytes, uint64_t hash) {
-  bytes_ += bytes.size();
-  bytes_ -= entry.bytes.size();
-  entry.bytes = bytes;
-  entry.hash = hash;
 }
 
 void TypeState::skip_one(InFlight& flight, size_t index) {
@@ -322,15 +313,6 @@ void TypeState::skip_one(InFlight& flight, size_t index) {
 std::string_view TypeState::version_of(const WireResponse& response,
                                        const WireResource& resource) const noexcept {
   return delta_ ? resource.version : response.version;
-}
-
-void TypeState::refresh_unused(Cache::iterator it, const WireResource& resource,
-                               std::string_view version) {
-  Accepted& entry = it->second;
-  if (!resource.has_body || (entry.hash == resource.hash && entry.bytes == resource.bytes)) return;
-  entry.version = version;
-  set_bytes(entry, resource.bytes, resource.hash);
-  entry.unchecked = true;
 }
 
 void TypeState::applied(std::vector<Rejected> rejected, base::MonoNs now, base::WallNs wall) {
@@ -385,41 +367,6 @@ void TypeState::applied_response(InFlight flight, std::vector<Rejected> rejected
   if (here) answer(rejected_error_, now);
 }
 
-void TypeState::applied_cached(const InFlight& flight, std::vector<Rejected> rejected,
-                               base::WallNs wall) {
-  absl::flat_hash_set<absl::string_view> bad;
-  for (const Rejected& r : rejected) bad.insert(r.name);
-  for (const std::string& name : flight.cached) {
-    const auto it = cached(name);
-    if (it == cache_.end()) continue;
-    if (!bad.contains(name)) {
-      it->second.unchecked = false;
-    } else {
-      errors_[name] = {"", it->second.version, it->second.bytes, wall};
-      forget(it);
-    }
-  }
-  for (const Rejected& r : rejected) {
-    if (const auto it = errors_.find(r.name); it != errors_.end()) {
-      it->second.details = base::message_of(r.status);
-    }
-  }
-}
-
-void TypeState::accept(const WireResource& resource, std::string_view name,
-                       std::string_view version, base::MonoNs now, base::WallNs wall) {
-  const auto it = cache_.try_emplace(std::string(name)).first;
-  Accepted& entry = it->second;
-  entry.version = version;
-  set_bytes(entry, resource.bytes, resource.hash);
-  entry.accepted_at = wall;
-  entry.unchecked = entry.gone = false;
-  confirmed(entry);
-  set_ttl(it->first, entry, resource.ttl_ns, now);
-  if (const auto e = errors_.find(name); e != errors_.end()) errors_.erase(e);
-  if (!wanted(name) && entry.unused == 0) set_unused(it);
-}
-
 void TypeState::keep_errors(const InFlight& flight, const std::vector<Rejected>& rejected,
                             base::WallNs wall) {
   for (const Rejected& r : rejected) {
@@ -447,122 +394,6 @@ void TypeState::accept_version(std::string_view version, base::WallNs wall) {
   stats_.version_text = version;
   stats_.version = hash_of(version);
   stats_.update_time_ms = wall / base::kNsPerMs;
-}
-
-void TypeState::set_ttl(const std::string& name, Accepted& entry, int64_t ttl_ns,
-                        base::MonoNs now) {
-  if (entry.expires_at != 0) expiries_.erase({entry.expires_at, name});
-  entry.expires_at = ttl_ns > 0 ? now + ttl_ns : 0;
-  if (entry.expires_at != 0) expiries_.emplace(entry.expires_at, name);
-}
-
-void TypeState::confirmed(Accepted& entry) noexcept {
-  entry.foreign = false;
-  if (std::exchange(entry.restored, false)) --num_restored_;
-}
-
-void TypeState::set_unused(Cache::iterator it) {
-  if (it->second.gone) return forget(it);
-  it->second.unused = ++last_unused_;
-  unused_.emplace(last_unused_, it->first);
-  if (unused_.size() <= options_.max_unused) return;
-  const std::string oldest = unused_.begin()->second;
-  forget(cached(oldest));
-}
-
-// The server has a resource of this name, though not a good one: the form that came from elsewhere
-// serves on (rule 43).
-void TypeState::keep_foreign(std::string_view name) {
-  const auto it = cached(name);
-  if (it != cache_.end() && it->second.foreign) set_ttl(it->first, it->second, 0, 0);
-}
-
-void TypeState::lose(Cache::iterator it) {
-  if (full_state() || !wanted(it->first)) return forget(it);
-  set_ttl(it->first, it->second, 0, 0);
-  if (const auto r = replay_.find(it->first); r != replay_.end()) replay_.erase(r);
-  it->second.gone = true;
-}
-
-void TypeState::forget(Cache::iterator it) {
-  confirmed(it->second);
-  bytes_ -= it->second.bytes.size();
-  if (it->second.expires_at != 0) expiries_.erase({it->second.expires_at, it->first});
-  unused_.erase(it->second.unused);
-  if (const auto r = replay_.find(it->first); r != replay_.end()) replay_.erase(r);
-  cache_.erase(it);
-}
-
-std::optional<Update> TypeState::take_cached(base::MonoNs now) {
-  if (in_flight_) return std::nullopt;
-  Update update;
-  update.type = type_;
-  update.version = version_;
-  for (const std::string& name : replay_) {
-    const auto it = cached(name);
-    if (it == cache_.end()) continue;
-    update.changed.push_back({name, it->second.version, it->second.bytes, it->second.hash});
-  }
-  replay_.clear();
-  while (!expiries_.empty() && expiries_.begin()->first <= now) {
-    const std::string name = expiries_.begin()->second;
-    if (wanted(name)) update.removed.push_back(name);
-    lose(cached(name));
-    ++stats_.ttl_expired;
-  }
-  if (update.changed.empty() && update.removed.empty()) return std::nullopt;
-  InFlight& flight = in_flight_.emplace();
-  flight.answerable = false;
-  flight.since = now;
-  for (const Resource& resource : update.changed) flight.cached.push_back(resource.name);
-  return update;
-}
-
-// --- The last good configuration.
-
-void TypeState::restore(std::string name, std::string version, std::string_view bytes) {
-  const auto [it, fresh] = cache_.try_emplace(std::move(name));
-  if (!fresh) return;
-  Accepted& entry = it->second;
-  entry.version = std::move(version);
-  set_bytes(entry, bytes, hash_of(bytes));
-  entry.unchecked = entry.restored = entry.foreign = true;
-  ++num_restored_;
-}
-
-void TypeState::use_restored() {
-  if (live_ || num_restored_ == 0) return;
-  restored_usable_ = true;
-  replay_restored();
-}
-
-void TypeState::replay_restored() {
-  if (!restored_usable_) return;
-  for (const auto& [name, entry] : cache_) {
-    if (entry.restored && entry.unchecked && wanted(name)) replay_.emplace(name);
-  }
-}
-
-// What nobody has used is of no use any more.
-void TypeState::went_live() {
-  live_ = true;
-  restored_usable_ = false;
-  if (num_restored_ == 0) return;
-  std::vector<std::string> unused;
-  for (const auto& [name, entry] : cache_) {
-    if (entry.restored && entry.unchecked) unused.push_back(name);
-  }
-  for (const std::string& name : unused) forget(cached(name));
-}
-
-// A state of the world says by itself what goes. A server of deltas does not know of what came from
-// elsewhere.
-void TypeState::greeted(base::MonoNs now) {
-  greeted_ = true;
-  if (!delta_ || !full_state()) return;
-  for (auto& [name, entry] : cache_) {
-    if (entry.foreign) set_ttl(name, entry, options_.foreign_grace_ns, now);
-  }
 }
 
 // --- Requests.
@@ -608,11 +439,6 @@ std::vector<std::string> TypeState::expired_fetches(base::MonoNs now) {
     expired.push_back(name);
   }
   return expired;
-}
-
-bool TypeState::holds(std::string_view name) const {
-  const auto it = cache_.find(key(name));
-  return it != cache_.end() && !it->second.unchecked && !it->second.gone;
 }
 
 }  // namespace sluice::xds

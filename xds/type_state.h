@@ -80,6 +80,10 @@ struct ErrorState {
 // Cost: a response costs the hash of its bytes, one look-up per resource, and two copies of each
 // resource that changed.
 //
+// Names are in normal form (resource_name.h): who subscribes gives them so, and those of responses
+// are brought into it. A subscribed glob collection stands for all that is in it; of types that are
+// full states only.
+//
 // Life of a response: take() -> Verdict. kApply: hand over take_update(), and call applied() with
 // what came back, maybe much later and maybe on another stream. Until applied() and until the
 // answer was fetched with next_request() no other response may be given (can_take()): so each
@@ -199,7 +203,7 @@ class TypeState {
     std::vector<std::string> removed;
     std::vector<std::string> cached;  // given by take_cached()
     std::vector<Rejected> rejected;   // before the sink saw them
-    std::deque<std::string> names;    // that we gave to nameless listeners
+    std::deque<std::string> names;    // that are not as they came: made up, or in normal form
     uint64_t stream = 0;
     uint64_t interest = 0;
     base::MonoNs since = 0;
@@ -226,6 +230,8 @@ class TypeState {
   // The wildcard means everything, what goes is taken away.
   bool full_state() const noexcept { return traits_of(type_).wildcard; }
   bool wanted(std::string_view name) const;
+  // The waits for the collection that holds `name` end, and subscribers are told so.
+  void end_collection_wait(std::string_view name);
   Cache::iterator cached(std::string_view name);
   bool name_and_check(InFlight& flight, size_t index);
   void sort_one(InFlight& flight, size_t index, std::string_view name, base::MonoNs now);
@@ -259,6 +265,9 @@ class TypeState {
   std::string_view version_of(const WireResponse& response,
                               const WireResource& resource) const noexcept;
   void start_wait(std::string_view name, Interest& interest, base::MonoNs now);
+  bool in_collection(std::string_view name) const;
+  void drop_collection(std::string_view name);
+  static void normalise(InFlight& flight);
   bool is_repeated(const WireResponse& response) const noexcept;
   void answer_repeated(base::MonoNs now);
   void refresh_unused(Cache::iterator it, const WireResource& resource, std::string_view version);
@@ -287,6 +296,7 @@ class TypeState {
   bool wildcard_ = false;
   Interest all_;  // of the wildcard
   std::map<std::string, Interest, std::less<>> names_;
+  size_t num_globs_ = 0;                                    // of names_: collections
   std::deque<std::pair<base::MonoNs, std::string>> waits_;  // deadlines in order; some are over
   uint64_t interest_ = 0;                                   // changes of interest so far
 
