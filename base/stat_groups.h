@@ -245,8 +245,7 @@ namespace sluice::base {
   C(header_edits_refused, "header_edits_refused")                      \
   C(internal_errors, "internal_errors")                                \
   H(table_adoption, "table_adoption")                                  \
-  C(tables_adopted, "tables_adopted")                                  \
-  C(turns, "turns")
+  C(tables_adopted, "tables_adopted")
 
 // Prefix "http2.": the codec of every connection, either side. Names are Envoy's; it has none for
 // continuation_flood, too_many_resets and unknown_frames_flood.
@@ -297,13 +296,34 @@ inline Cell* class_cell(Cell& first, uint16_t status) noexcept {
   return nth < 1 || nth > 5 ? nullptr : &first + (nth - 1);
 }
 
-inline void count_downstream(HttpCells& cells, uint16_t status) noexcept {
-  cells.downstream_rq_completed.add();
-  if (Cell* cell = class_cell(cells.downstream_rq_1xx, status)) cell->add();
+// Of the connection manager, and of it on one listener.
+inline void count_downstream(HttpCells& all, ListenerHttpCells& here, uint16_t status) noexcept {
+  all.downstream_rq_completed.add();
+  here.downstream_rq_completed.add();
+  if (Cell* cell = class_cell(all.downstream_rq_1xx, status)) {
+    cell->add();
+    (&here.downstream_rq_1xx + (cell - &all.downstream_rq_1xx))->add();
+  }
 }
-inline void count_downstream(ListenerHttpCells& cells, uint16_t status) noexcept {
-  cells.downstream_rq_completed.add();
-  if (Cell* cell = class_cell(cells.downstream_rq_1xx, status)) cell->add();
+// A connection to an endpoint ended; `cut`: requests were under way on it.
+inline void count_end(ClusterCells& cells, bool by_peer, bool cut) noexcept {
+  cells.upstream_cx_destroy.add();
+  (by_peer ? cells.upstream_cx_destroy_remote : cells.upstream_cx_destroy_local).add();
+  if (!cut) return;
+  cells.upstream_cx_destroy_with_active_rq.add();
+  (by_peer ? cells.upstream_cx_destroy_remote_with_active_rq
+           : cells.upstream_cx_destroy_local_with_active_rq)
+      .add();
+}
+// The same of a client's.
+inline void count_end(HttpCells& cells, bool by_peer, bool cut) noexcept {
+  cells.downstream_cx_destroy.add();
+  (by_peer ? cells.downstream_cx_destroy_remote : cells.downstream_cx_destroy_local).add();
+  if (!cut) return;
+  cells.downstream_cx_destroy_active_rq.add();
+  (by_peer ? cells.downstream_cx_destroy_remote_active_rq
+           : cells.downstream_cx_destroy_local_active_rq)
+      .add();
 }
 inline void count_upstream(ClusterCells& cells, uint16_t status) noexcept {
   cells.upstream_rq_completed.add();

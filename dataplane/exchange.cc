@@ -398,7 +398,7 @@ bool Exchange::finish_request_head() noexcept {
   facts_.upstream_remote = &host_->address;
   facts_.upstream_hostname = host_->hostname;
   if (!target_->request_edits.empty()) {
-    http::apply_edits(target_->request_edits, request_.fields, facts_, arena_);
+    apply(target_->request_edits, request_.fields);
   }
   return true;
 }

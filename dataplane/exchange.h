@@ -71,6 +71,7 @@ class Exchange : public upstream::PoolWaiter {
   // More of the request is wanted now.
   bool wants_body() const noexcept { return !body_congested_; }
   bool response_began() const noexcept { return response_began_; }
+  bool response_done() const noexcept { return response_done_; }
   bool request_complete() const noexcept { return request_complete_; }
   // Bytes from the client are a tunnel's since the upstream agreed to one.
   bool is_tunnel() const noexcept { return tunnel_; }
@@ -150,6 +151,7 @@ class Exchange : public upstream::PoolWaiter {
   void reply(base::Reason reason, uint16_t status, std::string_view body,
              const http::FieldList* extra = nullptr) noexcept;
   bool run_response_filters() noexcept;
+  void apply(const http::HeaderEditList& edits, http::FieldList& fields) noexcept;
   bool accept_upgrade() noexcept;
   bool accept_connect() noexcept;
   void begin_tunnel() noexcept;

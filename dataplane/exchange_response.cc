@@ -81,12 +81,18 @@ void Exchange::on_upstream_head(const base::BlockRef& block) noexcept {
   if (tunnel_) begin_tunnel();
 }
 
+void Exchange::apply(const http::HeaderEditList& edits, http::FieldList& fields) noexcept {
+  const uint32_t refused = http::apply_edits(edits, fields, facts_, arena_);
+  if (refused != 0) [[unlikely]]
+    worker_.cells().header_edits_refused.add(refused);
+}
+
 // False: the exchange was answered otherwise, or ended.
 bool Exchange::run_response_filters() noexcept {
   stamps_.mark(Stamp::kResponseIn);
   context_.response = &response_;
   if (target_ != nullptr && !target_->response_edits.empty()) {
-    http::apply_edits(target_->response_edits, response_.fields, facts_, arena_);
+    apply(target_->response_edits, response_.fields);
   }
   if (run_.begun) {
     const auto verdict = filters::visit_chain(
@@ -108,7 +114,7 @@ bool Exchange::write_head(http::ResponseWrite how, const base::BlockRef& block) 
   if (!down_.is_http2()) {
     if (session().draining()) {
       close_after_ = true;
-      session().cells().downstream_cx_drain_close.add();
+      session().count_drain();
     }
     close_after_ = close_after_ || !request_.keep_alive || (until_close && !how.to_head);
     how.close = close_after_ && !tunnel_;
@@ -118,9 +124,10 @@ bool Exchange::write_head(http::ResponseWrite how, const base::BlockRef& block) 
   if (!down_.send_head(&response_, how, no_body, block, arena_)) return false;
   response_began_ = true;
   stamps_.mark(Stamp::kResponseBegun);
-  base::HttpCells& cells = session().cells();
-  base::count_downstream(cells, response_.status);
-  if (!request_complete_ && !tunnel_) cells.downstream_rq_response_before_rq_complete.add();
+  session().count_response(response_.status);
+  if (!request_complete_ && !tunnel_) {
+    session().cells().downstream_rq_response_before_rq_complete.add();
+  }
   return true;
 }
 

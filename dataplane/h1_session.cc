@@ -235,6 +235,7 @@ void H1Session::refuse(base::Reason reason) noexcept {
 
 void H1Session::on_eof() noexcept {
   if (phase_ == Phase::kTunnel) {
+    ended_by_peer_ = true;
     phase_ = Phase::kResponse;
     exchange_->on_request_end(nullptr);
     return;
@@ -279,6 +280,8 @@ void H1Session::close(base::Reason reason) noexcept {
   if (phase_ == Phase::kClosed) return;
   const bool in_exchange = this->in_exchange();
   phase_ = Phase::kClosed;
+  ended_by_peer_ = reason == base::Reason::kDownstreamGone;
+  cut_ = exchange_ != nullptr && !exchange_->response_done();
   count_bytes();
   stream_.close_now();
   if (in_exchange) {
@@ -335,6 +338,14 @@ void H1Session::deadline_changed() noexcept {
   if (at != net::TimerWheel::kNever) timer_.arm(worker_.loop().timers(), at);
 }
 
+// By the longest duration or by silence.
+void H1Session::count_idle_end(base::MonoNs now) noexcept {
+  const int64_t longest = config_->max_connection_duration_ns;
+  (longest != 0 && now >= accepted_at_ + longest ? cells().downstream_cx_max_duration_reached
+                                                 : cells().downstream_cx_idle_timeout)
+      .add();
+}
+
 void H1Session::on_timer() noexcept {
   const base::MonoNs at = deadline();
   const base::MonoNs now = worker_.loop().now();
@@ -343,7 +354,7 @@ void H1Session::on_timer() noexcept {
     return;
   }
   if (phase_ == Phase::kIdle) {
-    if (!draining_) cells().downstream_cx_idle_timeout.add();
+    if (!draining_) count_idle_end(now);
     close(draining_            ? base::Reason::kDraining
           : num_requests_ == 0 ? base::Reason::kRequestHeaderTimeout
                                : base::Reason::kConnectionIdleTimeout);

@@ -70,6 +70,7 @@ class H1Session : public HttpSession {
   Guess guess_codec() noexcept;
   void become_http2() noexcept;
   base::MonoNs deadline() const noexcept;
+  void count_idle_end(base::MonoNs now) noexcept;
   size_t unread() const noexcept { return block_ ? block_->filled() - at_ : 0; }
   bool reads_now() const noexcept;
   // Then there is an exchange.

@@ -65,7 +65,7 @@ bool H2Session::start(int fd, base::BlockRef block, uint32_t at) noexcept {
 
 void H2Session::on_stream(uint8_t events) noexcept {
   if (closed_) return;
-  if (events & net::kBroken) return close(base::Reason::kDownstreamGone);
+  if (events & net::kBroken) return on_lost();
   if (events & net::kWritten) on_written();
   if (closed_) return;
   if (events & (net::kReadable | net::kPeerClosed)) reader_.read();
@@ -212,8 +212,14 @@ void H2Session::deadline_changed(H2Request& request) noexcept {
 
 // ---- The end.
 
+void H2Session::on_lost() noexcept {
+  ended_by_peer_ = true;
+  close(base::Reason::kDownstreamGone);
+}
+
 // Every exchange hears that its client is gone.
 void H2Session::fail_all(base::Reason reason) noexcept {
+  cut_ = cut_ || num_open_ != 0;
   while (net::Link* link = requests_.next(nullptr)) {
     static_cast<H2Request*>(link)->exchange_.on_downstream_gone(reason);
   }
@@ -244,7 +250,7 @@ void H2Session::drain() noexcept {
 void H2Session::start_drain() noexcept {
   if (goaway_at_ != 0 || closed_) return;
   goaway_at_ = worker_.loop().now() + config_->drain_timeout_ns;
-  cells().downstream_cx_drain_close.add();
+  count_drain();
   codec_.announce_shutdown();
   stream_.mark_dirty();
   arm();
@@ -305,7 +311,6 @@ void H2Session::on_timer() noexcept {
     codec_.finish_shutdown();
     stream_.mark_dirty();
   } else if (longest != 0 && goaway_at_ == 0 && now >= accepted_at_ + longest) {
-    cells().downstream_cx_max_duration_reached.add();
     start_drain();
   } else if (const auto step = keepalive_.step(now, worker_.random());
              step == upstream::H2Keepalive::Step::kDead) {

@@ -79,9 +79,10 @@ class H2Session : public HttpSession {
   // From the reader.
   friend class upstream::H2Reader<H2Session>;
   void on_event(http::H2Codec::Event& event) noexcept;
-  void on_end(const net::Stream::Read&) noexcept { close(base::Reason::kDownstreamGone); }
+  void on_end(const net::Stream::Read&) noexcept { on_lost(); }
   void on_read() noexcept;
 
+  void on_lost() noexcept;
   void on_failed() noexcept;
   void begin_to_close() noexcept;
   void begin_request() noexcept;

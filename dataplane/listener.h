@@ -69,7 +69,8 @@ struct HttpConfig {
   std::vector<std::shared_ptr<const AccessLogger>> access_logs;
   bool logs_upstream_local = false;        // one of them asks for our end of upstream connections
   std::shared_ptr<base::StatScope> stats;  // "http.<stat_prefix>."
-  int64_t idle_timeout_ns = 0;             // all: 0 is off
+  std::shared_ptr<base::StatScope> listener_stats;  // "listener.<address>.http.<stat_prefix>."
+  int64_t idle_timeout_ns = 0;                      // all: 0 is off
   int64_t stream_idle_timeout_ns = 0;
   int64_t request_timeout_ns = 0;
   int64_t request_headers_timeout_ns = 0;

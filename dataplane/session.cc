@@ -70,6 +70,17 @@ bool HttpSession::draining() const noexcept {
          (longest != 0 && worker_.loop().now() - accepted_at_ >= longest);
 }
 
+void HttpSession::count_drain() noexcept {
+  const auto most = config_->value.max_requests_per_connection;
+  if (draining_) {
+    cells().downstream_cx_drain_close.add();
+  } else if (most != 0 && num_requests_ >= most) {
+    cells().downstream_cx_max_requests_reached.add();
+  } else {
+    cells().downstream_cx_max_duration_reached.add();
+  }
+}
+
 void HttpSession::count_codec() noexcept {
   codec_known_ = true;
   if (kind_ == Kind::kHttp2) {
@@ -90,7 +101,7 @@ void HttpSession::leave() noexcept {
   if (codec_known_ && kind_ == Kind::kHttp1) cells().downstream_cx_http1_active.sub();
   if (codec_known_ && kind_ == Kind::kHttp2) cells().downstream_cx_http2_active.sub();
   cells().downstream_cx_active.sub();
-  cells().downstream_cx_destroy.add();
+  base::count_end(cells(), ended_by_peer_, cut_);
   cells().downstream_cx_length_ms.add(length_ns());
   worker_.session_closed(*this);
   worker_.loop().defer_destroy(this);

@@ -75,12 +75,26 @@ class Session : public net::Deferred, public net::Link {
   char peer_ip_[base::IpAddress::kMaxText];
 };
 
+// HttpSessionCells is what the sessions of one connection manager count into. Kept by the worker's
+// listener and by each of its sessions, which outlive a change of the listener.
+struct HttpSessionCells {
+  explicit HttpSessionCells(const HttpConfig& config)
+      : all(config.stats), here(config.listener_stats) {}
+  base::WorkerCells<base::HttpCells> all;
+  base::WorkerCells<base::ListenerHttpCells> here;  // on this listener
+};
+
 // HttpSession is a session with an HTTP connection manager: configuration that it leases from
 // accept to end, so a change of the listener concerns new connections only, and its counters.
 class HttpSession : public Session {
  public:
   const HttpConfig& config() const noexcept { return *config_; }
-  base::HttpCells& cells() noexcept { return **cells_; }
+  base::HttpCells& cells() noexcept { return *cells_->all; }
+  void count_response(uint16_t status) noexcept {
+    base::count_downstream(*cells_->all, *cells_->here, status);
+  }
+  // It is draining() and says so to the client: why.
+  void count_drain() noexcept;
   // This is the first request on the connection.
   bool first_exchange() const noexcept { return num_requests_ <= 1; }
   // No further request is wanted: the next response says so.
@@ -101,7 +115,10 @@ class HttpSession : public Session {
   base::Lease<HttpConfig> config_;
   uint32_t num_requests_ = 0;
   bool codec_known_ = false;
-  std::shared_ptr<base::WorkerCells<base::HttpCells>> cells_;
+  std::shared_ptr<HttpSessionCells> cells_;
+  // How it ended, for leave(): the client closed or reset it; requests were under way.
+  bool ended_by_peer_ = false;
+  bool cut_ = false;
 };
 
 }  // namespace sluice::dataplane

@@ -121,7 +121,8 @@ class TablesBuilder {
                              std::vector<std::string>* warnings);
   void sweep_chains();
   absl::StatusOr<std::shared_ptr<const HttpConfig>> compile_http(
-      const ListenerValue& value, const base::Address& bound, std::vector<std::string>* warnings);
+      const ListenerValue& value, const base::Address& bound, std::string_view stat,
+      std::vector<std::string>* warnings);
   absl::StatusOr<std::shared_ptr<const TcpConfig>> compile_tcp(const ListenerValue& value,
                                                                std::vector<std::string>* warnings);
   absl::StatusOr<std::vector<std::shared_ptr<SocketSet>>> bind(const ListenerValue& value);

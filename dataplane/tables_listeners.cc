@@ -153,25 +153,25 @@ absl::Status TablesBuilder::put_listener(const ListenerValue& value,
     return base::config_error(at, ".address: ", base::message_of(sockets.status()));
   }
   const base::Address& bound = sockets->empty() ? value.addresses[0] : (*sockets)[0]->address;
+  const std::string& label = value.stat_name.empty() ? bound.to_string() : value.stat_name;
+  const std::string stat = cat("listener.", stat_text(label), ".");
   auto entry = std::make_shared<ListenerEntry>();
   if (value.tcp) {
     auto tcp = compile_tcp(value, warnings);
     if (!tcp.ok()) return tcp.status();
     entry->tcp = *std::move(tcp);
   } else {
-    auto http = compile_http(value, bound, warnings);
+    auto http = compile_http(value, bound, stat, warnings);
     if (!http.ok()) return http.status();
     entry->http = *std::move(http);
   }
   entry->name = value.name;
   entry->sockets = *std::move(sockets);
   entry->buffer_limit_bytes = value.buffer_limit_bytes;
-  const std::string& label = value.stat_name.empty() ? bound.to_string() : value.stat_name;
-  const std::string stat = stat_text(label);
-  entry->stats = stats_.scope<base::ListenerCells>(cat("listener.", stat, "."));
+  entry->stats = stats_.scope<base::ListenerCells>(stat);
   for (uint32_t i = 0; i < options_.num_workers; ++i) {
     entry->worker_stats.push_back(
-        stats_.scope<base::ListenerWorkerCells>(cat("listener.", stat, ".worker_", i, ".")));
+        stats_.scope<base::ListenerWorkerCells>(cat(stat, "worker_", i, ".")));
   }
   entry->exact_balance = value.exact_balance;
   listeners_[value.name].entry = std::move(entry);
@@ -180,7 +180,8 @@ absl::Status TablesBuilder::put_listener(const ListenerValue& value,
 }
 
 absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
-    const ListenerValue& value, const base::Address& bound, std::vector<std::string>* warnings) {
+    const ListenerValue& value, const base::Address& bound, std::string_view stat,
+    std::vector<std::string>* warnings) {
   const std::string at = cat("listeners[\"", value.name, "\"]");
   auto config = std::make_shared<HttpConfig>();
   config->value = value.http;
@@ -203,8 +204,9 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
     config->logs_upstream_local |= (*logger)->format().shows_upstream_local();
     config->access_logs.push_back(*std::move(logger));
   }
-  config->stats =
-      stats_.scope<base::HttpCells>(cat("http.", stat_text(value.http.stat_prefix), "."));
+  const std::string http = cat("http.", stat_text(value.http.stat_prefix), ".");
+  config->stats = stats_.scope<base::HttpCells>(http);
+  config->listener_stats = stats_.scope<base::ListenerHttpCells>(cat(stat, http));
   if (absl::Status s = compile_routes(value, config.get()); !s.ok()) return s;
   return std::shared_ptr<const HttpConfig>(std::move(config));
 }

@@ -171,6 +171,7 @@ bool TcpSession::relay(Way& way) noexcept {
     }
     if (read.eof) {
       way.ended = true;
+      ended_by_endpoint_ = &way == &to_downstream_;
       way.to.shutdown_write();
       way.to.want_flushed();
     }
@@ -255,7 +256,9 @@ void TcpSession::finish(Reason reason, bool reset) noexcept {
   } else {
     stream_.close_now();
   }
-  upstream_.end(reset);
+  // Of two ends the one that came last ended it.
+  upstream_.end(reset, reason == Reason::kRelayUpstreamReset ||
+                           (reason == Reason::kNone && ended_by_endpoint_));
   upstream_.let_go();
   to_upstream_.block.reset();
   to_downstream_.block.reset();

@@ -92,15 +92,15 @@ void TcpUpstream::failed(Reason reason) noexcept {
   if (reason == Reason::kUpstreamConnectTimeout) cells.upstream_cx_connect_timeout.add();
   cells.upstream_rq_pending_failure_eject.add();
   error_ = stream_.error();
-  end(false);
+  end(false, reason != Reason::kUpstreamConnectTimeout);
 }
 
-void TcpUpstream::end(bool reset) noexcept {
+void TcpUpstream::end(bool reset, bool by_peer) noexcept {
   if (phase_ == Phase::kNone) return;
   base::ClusterCells& cells = cluster_->cells();
   (phase_ == Phase::kConnected ? cells.upstream_rq_active : cells.upstream_rq_pending_active).sub();
   cells.upstream_cx_active.sub();
-  cells.upstream_cx_destroy.add();
+  base::count_end(cells, by_peer, phase_ == Phase::kConnected);
   phase_ = Phase::kNone;
   connection_credit_.reset();
   pending_credit_.reset();
@@ -112,7 +112,7 @@ void TcpUpstream::end(bool reset) noexcept {
 }
 
 void TcpUpstream::let_go() noexcept {
-  end(false);
+  end(false, false);
   if (host_ != nullptr) cluster_->unhold(*std::exchange(host_, nullptr));
   if (cluster_ != nullptr) std::exchange(cluster_, nullptr)->drop_user();
 }

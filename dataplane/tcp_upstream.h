@@ -40,8 +40,9 @@ class TcpUpstream {
   void failed(base::Reason reason) noexcept;
   // As many attempts as are allowed have failed.
   void give_up() noexcept { cluster_->cells().upstream_cx_connect_attempts_exceeded.add(); }
-  // Ends the connection, if there is one. What the log shows stays until let_go().
-  void end(bool reset) noexcept;
+  // Ends the connection, if there is one; `by_peer`: it did so first. What the log shows stays
+  // until let_go().
+  void end(bool reset, bool by_peer) noexcept;
   // Gives the host back.
   void let_go() noexcept;
 

@@ -29,6 +29,7 @@ WorkerListener::WorkerListener(Worker& w, const std::shared_ptr<SocketSet>& set)
   };
   acceptor = std::make_unique<net::Acceptor>(w.loop_, std::move(set->per_worker[w.options_.index]),
                                              on_accept, this);
+  acceptor->count_refused_into(w.cells_->accept_failed);
   sockets->balance.open(w.options_.index, &w);
 }
 
@@ -169,7 +170,7 @@ void Worker::open_listener(const ListenerEntry& entry, const std::shared_ptr<Soc
     return;
   }
   listener->config = leases_.take(entry.http);
-  listener->http_cells = std::make_shared<base::WorkerCells<base::HttpCells>>(entry.http->stats);
+  listener->http_cells = std::make_shared<HttpSessionCells>(*entry.http);
 }
 
 void Worker::drain_listener(std::unique_ptr<WorkerListener> listener, int64_t within_ns) noexcept {

@@ -38,7 +38,7 @@ struct WorkerListener {
   base::Lease<TcpConfig> tcp;
   base::WorkerCells<base::ListenerCells> cells;
   base::WorkerCells<base::ListenerWorkerCells> own_cells;
-  std::shared_ptr<base::WorkerCells<base::HttpCells>> http_cells;
+  std::shared_ptr<HttpSessionCells> http_cells;
   std::shared_ptr<base::WorkerCells<base::TcpCells>> tcp_cells;
   net::List sessions;
   uint32_t num_sessions = 0;

@@ -284,6 +284,7 @@ Acceptor::Excess Acceptor::close_one_with_reserve() noexcept {
   if (fd >= 0) {
     ::close(fd);
     ++counters_.refused_no_fd;
+    if (refused_ != nullptr) refused_->add();
   }
   reserve = eventfd(0, EFD_CLOEXEC);
   return result;

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/address.h"
+#include "base/status_cells.h"
 #include "net/loop.h"
 
 namespace sluice::net {
@@ -88,6 +89,8 @@ class Acceptor : private EventTarget {
   void resume() noexcept;
   base::Address local() const { return socket_.local(); }
   const Counters& counters() const noexcept { return counters_; }
+  // Counts connections that were closed for want of a descriptor into `cell`, too.
+  void count_refused_into(base::Cell& cell) noexcept { refused_ = &cell; }
   // Takes the socket out, to hand it to a successor.
   ListenSocket release() noexcept;
 
@@ -106,6 +109,7 @@ class Acceptor : private EventTarget {
   bool ok_ = false;
   bool paused_ = false;
   Counters counters_;
+  base::Cell* refused_ = nullptr;
   Call again_ = Call::of<&Acceptor::accept_some>(this);
   Timer rest_ = Timer::of<&Acceptor::accept_some>(this);
 };

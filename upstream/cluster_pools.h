@@ -15,6 +15,7 @@ base::Reason ClusterState<User>::acquire(HostT& host, User* user, uint8_t priori
   while (host.idle != nullptr) {
     Connection& c = *host.idle;
     if (c.stream().peer_closed() || c.stream().readable()) {
+      c.by_peer_ = c.stream().peer_closed();
       c.close();
       continue;
     }
@@ -98,6 +99,7 @@ bool ClusterState<User>::begin(C* c, base::Credit credit) {
   if (!begun) {
     ++c->host().counts.cx_connect_fail;
     cells_->upstream_cx_connect_fail.add();
+    c->by_peer_ = true;
     c->close();
   }
   opening_ = false;
@@ -211,7 +213,8 @@ void ClusterState<User>::on_connect_failed(C& c, base::Reason reason) noexcept {
   settle(c);
   ++host.counts.cx_connect_fail;
   cells_->upstream_cx_connect_fail.add();
-  if (reason == base::Reason::kUpstreamConnectTimeout) cells_->upstream_cx_connect_timeout.add();
+  c.by_peer_ = reason != base::Reason::kUpstreamConnectTimeout;
+  if (!c.by_peer_) cells_->upstream_cx_connect_timeout.add();
   const base::Fault fault{c.stream().fault().kind, base::Fault::Side::kBackend, true};
   const int error = c.stream().error();
   ++host.holds;
@@ -229,7 +232,7 @@ void ClusterState<User>::on_closed(C& c) noexcept {
   settle(c);
   c.credit_.reset();
   cells_->upstream_cx_active.sub();
-  cells_->upstream_cx_destroy.add();
+  base::count_end(*cells_, c.by_peer_, c.cut_);
   cells_->upstream_cx_length_ms.add(static_cast<uint64_t>(parts_.loop.now() - c.connect_started()));
   --host.num_connections;
   --num_connections_;

@@ -107,6 +107,8 @@ class ClusterState {
     const EndpointSet& set = *entry.endpoints;
     const EndpointSet::Tier* tier = set.tier(parts_.random);
     if (tier == nullptr || tier->hosts.empty()) return nullptr;
+    if (tier->panic) [[unlikely]]
+      cells_->lb_healthy_panic.add();
     uint32_t index;
     switch (entry.cluster->value.balancer) {
       case ClusterValue::Balancer::kRoundRobin: {

@@ -114,6 +114,8 @@ class H1Connection : public net::Deferred, public net::Link {
       at_ = 0;
       become_idle();
     } else {
+      cut_ = !reusable;
+      count_last_use();
       close();
     }
   }
@@ -121,6 +123,7 @@ class H1Connection : public net::Deferred, public net::Link {
   // RST instead of FIN: the request was not sent whole, the backend must not take it for one.
   void abort() noexcept {
     user_ = nullptr;
+    cut_ = true;
     host_.cluster->count_bytes(stream_.bytes_received(), stream_.bytes_sent());
     stream_.reset();
     close();
@@ -142,6 +145,13 @@ class H1Connection : public net::Deferred, public net::Link {
            (most == 0 || num_requests_ < most);
   }
   size_t unread() const noexcept { return block_ ? block_->filled() - at_ : 0; }
+  // Why it is not used again, where that is a rule and no fault.
+  void count_last_use() noexcept {
+    const uint32_t most = host_.transport->value.max_requests_per_connection;
+    base::ClusterCells& cells = host_.cluster->cells();
+    if (most != 0 && num_requests_ >= most) cells.upstream_cx_max_requests.add();
+    if (!keep_alive_ && !by_peer_ && !tunnel_) cells.upstream_cx_close_notify.add();
+  }
 
   void become_idle() noexcept;
   void on_stream(uint8_t events) noexcept;
@@ -159,6 +169,7 @@ class H1Connection : public net::Deferred, public net::Link {
     return phase_ == Phase::kHead && unread() == 0 && num_interim_ == 0;
   }
   void fail_reset(base::Fault fault) noexcept {
+    by_peer_ = true;
     fault.replay_safe = unanswered();
     fail(phase_ == Phase::kBody ? base::Reason::kUpstreamTruncated : base::Reason::kUpstreamReset,
          fault, stream_.error());
@@ -184,6 +195,8 @@ class H1Connection : public net::Deferred, public net::Link {
   bool keep_alive_ = true;
   bool tunnel_ = false;
   bool closed_ = false;
+  bool by_peer_ = false;  // the endpoint ended it
+  bool cut_ = false;      // it ended with a request under way
   uint64_t num_requests_ = 0;
   uint64_t id_ = 0;
   http::H1BodyDecoder body_;
@@ -213,6 +226,7 @@ void H1Connection<User>::on_stream(uint8_t events) noexcept {
     return;
   }
   if (phase_ == Phase::kIdle) {  // a byte, a FIN or a reset: of no use any more
+    by_peer_ = (events & (net::kPeerClosed | net::kBroken)) != 0;
     close();
     return;
   }
@@ -238,6 +252,7 @@ void H1Connection<User>::on_timer() noexcept {
   if (phase_ != Phase::kIdle) return;
   const int64_t idle = host_.transport->value.idle_timeout.count();
   if (loop_.now() - idle_since_ >= idle) {
+    host_.cluster->cells().upstream_cx_idle_timeout.add();
     close();
   } else {
     loop_.arm(timer_, idle_since_ + idle);
@@ -379,6 +394,7 @@ void H1Connection<User>::finish(http::FieldList* trailers) noexcept {
 
 template <class User>
 void H1Connection<User>::on_eof() noexcept {
+  by_peer_ = true;
   if (phase_ == Phase::kBody && body_.on_eof()) {
     keep_alive_ = false;
     finish(nullptr);
@@ -392,6 +408,7 @@ void H1Connection<User>::on_eof() noexcept {
 template <class User>
 void H1Connection<User>::fail(base::Reason reason, base::Fault fault, int error) noexcept {
   User* user = std::exchange(user_, nullptr);
+  cut_ = user != nullptr;
   close();
   if (user != nullptr) user->on_upstream_broken(reason, fault, error);
 }

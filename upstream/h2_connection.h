@@ -112,7 +112,10 @@ class H2Connection : public net::Deferred, public net::Link {
     ++num_calls_;
     ++num_requests_;
     const uint32_t most = host_.transport->value.max_requests_per_connection;
-    if (most != 0 && num_requests_ >= most) draining_ = true;
+    if (most != 0 && num_requests_ >= most) {
+      draining_ = true;
+      host_.cluster->cells().upstream_cx_max_requests.add();
+    }
     if (keepalive_.stale(loop_.now())) ping();
   }
   void mark_dirty() noexcept { stream_.mark_dirty(); }
@@ -174,6 +177,8 @@ class H2Connection : public net::Deferred, public net::Link {
   Phase phase_ = Phase::kConnecting;
   bool draining_ = false;
   bool closed_ = false;
+  bool by_peer_ = false;  // the endpoint ended it
+  bool cut_ = false;      // it ended with requests under way
   bool settled_ = false;  // the endpoint's SETTINGS came
   bool ready_ = false;    // stands in its host's list of those that take streams
   uint32_t num_calls_ = 0;
@@ -220,6 +225,7 @@ void H2Connection<User>::on_stream(uint8_t events) noexcept {
     arm();
   }
   if (events & net::kBroken) {
+    by_peer_ = true;
     const base::Fault fault = stream_.fault();
     fail_all(base::Reason::kUpstreamReset, fault, stream_.error());
     return close();
@@ -240,6 +246,7 @@ void H2Connection<User>::on_written() noexcept {
 
 template <class User>
 void H2Connection<User>::on_end(const net::Stream::Read& r) noexcept {
+  by_peer_ = true;
   const base::Fault fault{r.fault ? r.fault.kind : base::Fault::Kind::kClosed,
                           base::Fault::Side::kBackend, false};
   fail_all(r.fault ? base::Reason::kUpstreamReset : base::Reason::kUpstreamClosed, fault,
@@ -355,6 +362,7 @@ void H2Connection<User>::break_call(Call& call) noexcept {
 template <class User>
 void H2Connection<User>::fail_all(base::Reason reason, base::Fault fault, int error) noexcept {
   draining_ = true;
+  cut_ = num_calls_ != 0;
   host_.cluster->on_no_more_streams(*this);
   ++host_.holds;
   net::List calls;

@@ -184,12 +184,15 @@ TEST(StatsStore, CountsByStatusClass) {
     const auto http = store.scope<HttpCells>("h.");
     const auto cluster = store.scope<ClusterCells>("c.");
     WorkerCells<HttpCells> down(http);
+    WorkerCells<ListenerHttpCells> here(store.scope<ListenerHttpCells>("l.http.h."));
     WorkerCells<ClusterCells> up(cluster);
-    count_downstream(*down, row.status);
+    count_downstream(*down, *here, row.status);
     count_upstream(*up, row.status);
     EXPECT_EQ(store.value(std::string("h.downstream_rq_") + row.name), 1u);
     EXPECT_EQ(store.value(std::string("c.upstream_rq_") + row.name), 1u);
     EXPECT_EQ(store.value("h.downstream_rq_completed"), 1u);
+    EXPECT_EQ(store.value(std::string("l.http.h.downstream_rq_") + row.name), 1u);
+    EXPECT_EQ(store.value("l.http.h.downstream_rq_completed"), 1u);
   }
   StatsStore store;
   const auto scope = store.scope<ClusterCells>("c.");
@@ -212,7 +215,7 @@ TEST(StatsStore, ThreadsCountWhileMainReads) {
       for (uint64_t r = 0; r < kRounds; ++r) {
         WorkerCells<TurnCells> cells(scope);
         for (uint64_t n = 0; n < kPerRound; ++n) {
-          cells->turns.add();
+          cells->tables_adopted.add();
           cells->table_adoption.add(100 + n);
         }
       }
@@ -221,12 +224,12 @@ TEST(StatsStore, ThreadsCountWhileMainReads) {
   }
   uint64_t last = 0;
   while (running.load() != 0) {
-    const uint64_t now = store.value("t.turns");
+    const uint64_t now = store.value("t.tables_adopted");
     ASSERT_GE(now, last);
     last = now;
   }
   for (std::thread& t : threads) t.join();
-  EXPECT_EQ(store.value("t.turns"), kThreads * kRounds * kPerRound);
+  EXPECT_EQ(store.value("t.tables_adopted"), kThreads * kRounds * kPerRound);
   EXPECT_EQ(store.value("t.table_adoption"), kThreads * kRounds * kPerRound);
   EXPECT_LE(scope->num_blocks(), size_t{kThreads});
 }

@@ -3,6 +3,7 @@
 
 #include <future>
 #include <string>
+#include <vector>
 
 #include "tests/dataplane/asking.h"
 #include "tests/support/test_proxy.h"
@@ -94,6 +95,48 @@ TEST(Exchange, CountsAnEndpointThatCannotBeReached) {
   EXPECT_EQ(counts.cx_total, 1u);
   EXPECT_EQ(counts.rq_error, 1u);
   EXPECT_EQ(counts.rq_total, 0u);
+}
+
+// Both ends of a connection are told apart, and whether a request was cut. tests/parity compares
+// all of it with Envoy.
+TEST(Exchange, CountsWhoEndedAConnectionAndWhetherARequestWasCut) {
+  ScriptedOrigin origin([&](Socket& socket, int nth) {
+    std::string rest;
+    if (read_message(socket, &rest).head.empty()) return;
+    if (nth == 1) socket.send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    if (nth < 3) socket.closed_by_peer();  // of the second the client leaves
+  });
+  TestProxy proxy(one_cluster(origin.port()));
+  const auto ends = [&](const std::string& prefix, const std::string& active) {
+    return std::vector<uint64_t>{proxy.stat(prefix + "local"), proxy.stat(prefix + "remote"),
+                                 proxy.stat(prefix + "local" + active),
+                                 proxy.stat(prefix + "remote" + active)};
+  };
+  const auto clients = [&] { return ends("http.in.downstream_cx_destroy_", "_active_rq"); };
+  const auto endpoints = [&] { return ends("cluster.c.upstream_cx_destroy_", "_with_active_rq"); };
+  using Counts = std::vector<uint64_t>;
+
+  EXPECT_EQ(ask(proxy.port(), kGet).status(), 200);  // and the client closes
+  ASSERT_TRUE(proxy.wait_stat("http.in.downstream_cx_destroy", 1));
+  EXPECT_EQ(clients(), (Counts{0, 1, 0, 0}));
+  EXPECT_EQ(endpoints(), (Counts{1, 0, 0, 0}));
+  EXPECT_EQ(proxy.stat("cluster.c.upstream_cx_close_notify"), 1u);
+  {
+    Socket leaves = Socket::connect(proxy.port());
+    ASSERT_TRUE(leaves.send(kGet));
+    ASSERT_TRUE(proxy.wait_stat("cluster.c.upstream_rq_total", 2));
+  }
+  ASSERT_TRUE(proxy.wait_stat("http.in.downstream_cx_destroy", 2));
+  EXPECT_EQ(clients(), (Counts{0, 2, 0, 1}));
+  EXPECT_EQ(endpoints(), (Counts{2, 0, 1, 0}));
+
+  EXPECT_EQ(ask(proxy.port(), "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").status(),
+            503);  // the endpoint closes
+  ASSERT_TRUE(proxy.wait_stat("http.in.downstream_cx_destroy", 3));
+  EXPECT_EQ(clients(), (Counts{1, 2, 0, 1}));
+  EXPECT_EQ(endpoints(), (Counts{2, 1, 1, 1}));
+  EXPECT_EQ(proxy.stat("cluster.c.upstream_cx_destroy_with_active_rq"), 2u);
+  EXPECT_EQ(proxy.stat("http.in.downstream_cx_destroy_active_rq"), 1u);
 }
 
 }  // namespace

@@ -35,7 +35,10 @@ CLUSTER_STATS = ["upstream_cx_total", "upstream_cx_active", "upstream_cx_destroy
                  "upstream_cx_connect_fail", "upstream_cx_connect_attempts_exceeded",
                  "upstream_cx_overflow", "upstream_cx_none_healthy", "upstream_cx_rx_bytes_total",
                  "upstream_cx_tx_bytes_total", "upstream_rq_total", "upstream_rq_active",
-                 "upstream_rq_pending_total", "upstream_rq_pending_active"]
+                 "upstream_rq_pending_total", "upstream_rq_pending_active",
+                 "upstream_cx_destroy_local", "upstream_cx_destroy_remote",
+                 "upstream_cx_destroy_with_active_rq", "upstream_cx_destroy_local_with_active_rq",
+                 "upstream_cx_destroy_remote_with_active_rq"]
 CASES = {}
 
 

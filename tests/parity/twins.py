@@ -245,7 +245,10 @@ class Proxy:
         self.process = None
 
     def port(self, listener):
-        return self.ports.setdefault(listener, free_port())
+        while listener not in self.ports:
+            if (port := free_port()) not in (*self.ports.values(), self.dead_port):
+                self.ports[listener] = port
+        return self.ports[listener]
 
     def start(self, bootstrap):
         config = self.folder / f"{self.name}.json"
