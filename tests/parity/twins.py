@@ -148,6 +148,8 @@ class Origin:
             pass  # the proxy has gone
 
     def _one(self, connection, reader, line, fields):
+        with self.lock:
+            self.under_way += 1
         answer = self.answers[field(fields, "x-answer") or "plain"]
         if field(fields, "expect") and answer.get("continue"):
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -93,7 +93,6 @@ RULES = [
 
     # What is answered without the origin.
     Rule("^trace$", ".*", anything, "TRACE is answered with 405: it would show what proxies add"),
-    Rule("^connect$", ".*", anything, "CONNECT is 403 where no route tunnels; Envoy says 404"),
     Rule("options star", r"log 0 (details|flags)", anything,
          "`*` is matched like a path and found in no route; both answer 404"),
     Rule("expect unknown", ".*", anything, "417 (RFC 9110 10.1.1); Envoy passes it on"),
