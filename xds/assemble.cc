@@ -40,6 +40,7 @@ struct Assembler::Taking {
   SourceId source;
   std::function<void(std::vector<Rejected>)> done;
   size_t next = 0;  // of what changed, then of what is removed
+  size_t next_leds = 0;
 };
 
 Assembler::Assembler(Options options, dataplane::Server& server, Executor& executor)
@@ -57,6 +58,10 @@ Assembler::Assembler(Options options, dataplane::Server& server, Executor& execu
                  .config = options_.resolver_config,
                  .random = options_.random ? options_.random : seeded_random(),
                  .changed = [this] { touch(); }}),
+      leds_(executor, deadlines_,
+            [this](SourceId source, upstream::EndpointsValue value) {
+              clusters_.put_endpoints(source, std::move(value));
+            }),
       listeners_(server.builder(), executor, deadlines_, server.num_workers()),
       demands_({.answer = [&server](uint32_t worker, uint64_t id,
                                     Demands::Answer answer) { server.answer(worker, id, answer); },
@@ -136,6 +141,9 @@ bool Assembler::take_slice(Taking& taking) {
   if (taking.type == Type::kVirtualHost) take_virtual_hosts(decoded, taking.source);
   if (taking.type == Type::kRuntime) take_runtime(decoded, taking.source);
   if (taking.type == Type::kExtensionConfig) take_extensions(decoded, taking.source);
+  if (taking.type == Type::kLbEndpoint) {
+    leds_.take(taking.source, std::move(decoded.lb_endpoints), decoded.removed, decoded.answered);
+  }
   if (taking.type == Type::kScopedRoute) {
     listeners_.scopes().put(taking.source, std::move(decoded.scopes), decoded.removed,
                             &decoded.rejected);
@@ -154,16 +162,26 @@ bool Assembler::take_slice(Taking& taking) {
     } else if (clusters) {
       take_cluster(taking, std::move(decoded.clusters[i]));
     } else {
-      clusters_.put_endpoints(taking.source, std::move(decoded.endpoints[i]));
+      take_endpoints(taking, i);
     }
   }
   if (clusters) {
+    leds_.drop_unless([this](const ResourceKey& eds) { return clusters_.follows(eds); });
     demands_.told(Type::kCluster, taking.source, decoded.removed, false);
     demands_.told(Type::kCluster, taking.source, names_of(decoded.rejected), false);
     return true;
   }
   for (const Rejected& r : decoded.rejected) clusters_.end_wait({taking.source, r.name});
   return true;
+}
+
+void Assembler::take_endpoints(Taking& taking, size_t index) {
+  std::vector<DecodedLeds>& all = taking.decoded.leds;
+  std::vector<LedsLocality> leds;
+  if (taking.next_leds < all.size() && all[taking.next_leds].index == index) {
+    leds = std::move(all[taking.next_leds++].localities);
+  }
+  leds_.put(taking.source, std::move(taking.decoded.endpoints[index]), std::move(leds));
 }
 
 void Assembler::take_cluster(Taking& taking, upstream::ClusterValue value) {
@@ -288,6 +306,7 @@ void Assembler::on_fetch_timeout(Type type, SourceId source, std::string_view na
 
 void Assembler::end_wait(Type type, const ResourceKey& key) {
   if (type == Type::kEndpoint) clusters_.end_wait(key);
+  if (type == Type::kLbEndpoint) leds_.end_wait(key);
   if (type == Type::kRoute) listeners_.routes().end_wait(key);
   if (type == Type::kScopedRoute) listeners_.scopes().end_wait(key.source);
   if (type == Type::kVirtualHost) listeners_.routes().end_vhds_wait(key.source);

@@ -15,6 +15,7 @@
 #include "xds/deadlines.h"
 #include "xds/decode_update.h"
 #include "xds/demands.h"
+#include "xds/leds_endpoints.h"
 #include "xds/resources.h"
 #include "xds/runtime.h"
 #include "xds/wait.h"
@@ -102,6 +103,7 @@ class Assembler final : public ResourceSink {
   void take_on(const std::shared_ptr<Taking>& taking);
   bool take_slice(Taking& taking);
   void take_cluster(Taking& taking, upstream::ClusterValue value);
+  void take_endpoints(Taking& taking, size_t index);
   void take_listeners(DecodedUpdate& decoded);
   void take_routes(DecodedUpdate& decoded, SourceId source);
   void take_virtual_hosts(DecodedUpdate& decoded, SourceId source);
@@ -133,6 +135,7 @@ class Assembler final : public ResourceSink {
   Deadlines deadlines_;
   Runtime runtime_;
   WarmingClusters clusters_;
+  LedsEndpoints leds_;
   WarmingListeners listeners_;
   Demands demands_;
 

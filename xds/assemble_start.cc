@@ -23,6 +23,7 @@ absl::Status Assembler::add_static(const Bootstrap& bootstrap) {
 absl::Status Assembler::start(Subscriptions* subscriptions) {
   subscriptions_ = subscriptions;
   runtime_.set_subscriptions(subscriptions);
+  leds_.set_subscriptions(subscriptions);
   clusters_.set_subscriptions(subscriptions);
   listeners_.set_subscriptions(subscriptions);
   demands_.set_subscriptions(subscriptions);
@@ -156,6 +157,7 @@ std::vector<Wait> Assembler::waits() const {
   }
   runtime_.list_waits(&out);
   clusters_.list_waits(&out);
+  leds_.list_waits(&out);
   listeners_.list_waits(&out);
   return out;
 }

@@ -139,6 +139,33 @@ absl::Status decode_locality(const Context& context, const Path& at,
   return absl::OkStatus();
 }
 
+absl::Status decode_leds(const Context& context, const Path& at,
+                         const endpoint::LocalityLbEndpoints& in, LedsLocality* out) {
+  const Path here(at, "leds_cluster_locality_config");
+  const auto& config = in.leds_cluster_locality_config();
+  const Path name_at(here, "leds_collection_name");
+  const Path source_at(here, "leds_config");
+  if (in.lb_endpoints_size() > 0) {
+    return context.error(here, "cannot be beside lb_endpoints; remove one of them");
+  }
+  if (!is_xdstp(config.leds_collection_name())) {
+    return context.error(name_at, "must be the xdstp:// name of a collection: \"",
+                         config.leds_collection_name(), "\"");
+  }
+  std::chrono::nanoseconds timeout{15'000'000'000};
+  absl::Status s =
+      decode_named_source(context,
+                          {.type = Type::kLbEndpoint,
+                           .name_at = name_at,
+                           .name = config.leds_collection_name(),
+                           .source_at = source_at,
+                           .source = config.has_leds_config() ? &config.leds_config() : nullptr,
+                           .kind = NamedSource::Kind::kCollection},
+                          &out->collection.name, &out->collection.source, &timeout);
+  out->fetch_timeout_ns = timeout.count();
+  return s;
+}
+
 // A priority without endpoints is legal and always spills over, but rarely what was meant.
 void check_priorities(const Context& context, const Path& at, const EndpointsValue& value) {
   uint32_t max = 0;
@@ -158,7 +185,8 @@ void check_priorities(const Context& context, const Path& at, const EndpointsVal
 
 absl::StatusOr<EndpointsValue> decode_load_assignment(const Context& context, const Path& at,
                                                       const endpoint::ClusterLoadAssignment& in,
-                                                      Names* names) {
+                                                      Names* names,
+                                                      std::vector<LedsLocality>* leds) {
   EndpointsValue out;
   out.cluster_name = in.cluster_name();
   if (in.policy().has_overprovisioning_factor()) {
@@ -174,6 +202,15 @@ absl::StatusOr<EndpointsValue> decode_load_assignment(const Context& context, co
     absl::Status s =
         decode_locality(context, here, in.endpoints(i), seen, endpoint_weights, names, &locality);
     if (!s.ok()) return s;
+    if (in.endpoints(i).has_leds_cluster_locality_config()) {
+      if (leds == nullptr) {
+        return context.error(Path(here, "leds_cluster_locality_config"),
+                             "is for endpoints that come by EDS; write lb_endpoints");
+      }
+      LedsLocality& one = leds->emplace_back();
+      one.locality = static_cast<size_t>(i);
+      if (s = decode_leds(context, here, in.endpoints(i), &one); !s.ok()) return s;
+    }
     for (size_t n = known; names != nullptr && n < names->size(); ++n) {
       (*names)[n].locality = static_cast<size_t>(i);
     }
@@ -189,6 +226,12 @@ absl::StatusOr<EndpointsValue> decode_load_assignment(const Context& context, co
 
 absl::StatusOr<EndpointsValue> decode_endpoints(std::string_view bytes, std::string_view version,
                                                 const DecodeOptions& options, Warnings* warnings) {
+  return decode_eds(bytes, version, options, warnings, nullptr);
+}
+
+absl::StatusOr<EndpointsValue> decode_eds(std::string_view bytes, std::string_view version,
+                                          const DecodeOptions& options, Warnings* warnings,
+                                          std::vector<LedsLocality>* leds) {
   Context context(options, warnings, "endpoints");
   const Path root;
   endpoint::ClusterLoadAssignment in;
@@ -197,9 +240,22 @@ absl::StatusOr<EndpointsValue> decode_endpoints(std::string_view bytes, std::str
   }
   context.set_label(base::cat("endpoints \"", in.cluster_name(), "\""));
   if (absl::Status s = context.check(in, root); !s.ok()) return s;
-  auto out = decode_load_assignment(context, root, in);
+  auto out = decode_load_assignment(context, root, in, nullptr, leds);
   if (out.ok()) out->version = std::string(version);
   return out;
+}
+
+absl::StatusOr<DecodedEndpoint> decode_lb_endpoint(std::string_view bytes, std::string_view name,
+                                                   const DecodeOptions& options,
+                                                   Warnings* warnings) {
+  const Context context(options, warnings, base::cat("endpoint \"", name, "\""));
+  const Path root;
+  endpoint::LbEndpoint in;
+  if (!parse_message(bytes, &in)) return context.error(root, "not a serialised LbEndpoint");
+  if (absl::Status s = context.check(in, root); !s.ok()) return s;
+  auto value = decode_endpoint(context, root, in, nullptr);
+  if (!value.ok()) return value.status();
+  return DecodedEndpoint{std::string(name), *std::move(value)};
 }
 
 }  // namespace sluice::xds

@@ -65,9 +65,19 @@ DecodedUpdate decode_update(DecodeJob job) {
         keep(decode_cluster(r.bytes, r.version, job.options, warnings), r,
              &upstream::ClusterValue::name, &out.clusters, &out.rejected);
         break;
-      case Type::kEndpoint:
-        keep(decode_endpoints(r.bytes, r.version, job.options, warnings), r,
+      case Type::kEndpoint: {
+        std::vector<LedsLocality> leds;
+        const size_t index = out.endpoints.size();
+        keep(decode_eds(r.bytes, r.version, job.options, warnings, &leds), r,
              &upstream::EndpointsValue::cluster_name, &out.endpoints, &out.rejected);
+        if (out.endpoints.size() > index && !leds.empty()) {
+          out.leds.push_back({index, std::move(leds)});
+        }
+        break;
+      }
+      case Type::kLbEndpoint:
+        keep(decode_lb_endpoint(r.bytes, r.name, job.options, warnings), r, &DecodedEndpoint::name,
+             &out.lb_endpoints, &out.rejected);
         break;
       case Type::kListener:
         keep(decode_listener(r.bytes, r.version, job.options, warnings), r,

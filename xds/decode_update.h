@@ -11,6 +11,7 @@
 #include "upstream/values.h"
 #include "xds/decode.h"
 #include "xds/decode_extension.h"
+#include "xds/decode_leds.h"
 #include "xds/resources.h"
 #include "xds/runtime_values.h"
 #include "xds/warnings.h"
@@ -40,6 +41,11 @@ struct DecodedRuntime {
   RuntimeEntries entries;
 };
 
+struct DecodedLeds {
+  size_t index = 0;  // in `endpoints`
+  std::vector<LedsLocality> localities;
+};
+
 struct DecodeJob {
   Update update;
   DecodeOptions options;
@@ -54,6 +60,8 @@ struct DecodedUpdate {
   // One of these, by the update's type.
   std::vector<upstream::ClusterValue> clusters;
   std::vector<upstream::EndpointsValue> endpoints;
+  std::vector<DecodedLeds> leds;  // of some of the endpoints, in their order
+  std::vector<DecodedEndpoint> lb_endpoints;
   std::vector<dataplane::ListenerValue> listeners;
   std::vector<DecodedRoutes> routes;
   std::vector<router::ScopeValue> scopes;

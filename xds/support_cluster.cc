@@ -24,8 +24,8 @@ original_dst_lb_config: read only with type ORIGINAL_DST, which is refused
 metadata: nothing here reads it
 close_connections_on_host_health_failure: there are no active health checks yet
 ignore_health_on_host_removal: hosts go when they are removed
-lrs_server: no load reports are sent yet
-lrs_report_endpoint_metrics: no load reports are sent yet
+lrs_server: load reports go where cluster_manager.load_stats_config says
+lrs_report_endpoint_metrics: load reports have no metrics of endpoints yet
 track_timeout_budgets: statistics only
 track_cluster_stats: statistics only
 preconnect_policy: connections are opened when they are needed
@@ -119,10 +119,11 @@ custom_settings_parameters: no setting beside those of RFC 9113 is sent
 endpoint_stale_after: endpoints stay until the control plane removes them
 )"},
       {"envoy.config.endpoint.v3.LocalityLbEndpoints",
-       "locality lb_endpoints load_balancing_weight priority", R"(
+       "locality lb_endpoints load_balancing_weight priority leds_cluster_locality_config", R"(
 metadata: nothing here reads it
 proximity: zone-aware routing needs a local cluster
 )"},
+      {"envoy.config.endpoint.v3.LedsClusterLocalityConfig", "leds_config leds_collection_name"},
       {"envoy.config.core.v3.Locality", "region zone sub_zone"},
       {"envoy.config.endpoint.v3.LbEndpoint", "endpoint health_status load_balancing_weight", R"(
 metadata: clusters with subsets, which read it, are refused

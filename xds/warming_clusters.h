@@ -52,6 +52,8 @@ class WarmingClusters {
   bool has(std::string_view name) const { return clusters_.contains(name); }
 
   void put_endpoints(SourceId source, upstream::EndpointsValue value);
+  // Whether some cluster asks for these.
+  bool follows(const ResourceKey& eds) const { return endpoints_.contains(eds); }
   // None will come for now, or none that are good: ends the wait, changes nothing else.
   void end_wait(const ResourceKey& eds);
 

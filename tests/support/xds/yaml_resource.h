@@ -35,6 +35,8 @@ inline std::unique_ptr<google::protobuf::Message> empty_message(xds::Type type) 
       return std::make_unique<envoy::config::route::v3::VirtualHost>();
     case xds::Type::kRuntime:
       return std::make_unique<envoy::service::runtime::v3::Runtime>();
+    case xds::Type::kLbEndpoint:
+      return std::make_unique<envoy::config::endpoint::v3::LbEndpoint>();
     case xds::Type::kExtensionConfig:
       return std::make_unique<envoy::config::core::v3::TypedExtensionConfig>();
     default:
