@@ -13,6 +13,7 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "xds/redact.h"
 
 namespace sluice::xds {
 namespace {
@@ -191,8 +192,18 @@ void fill_static(const DumpResource& resource, Entry* entry, pb::Any* (Entry::*f
   *(entry->*field)() = any_of(resource.type, resource.bytes);
 }
 
+// What is shown as it is (dump_parts.h).
+template <typename Entry>
+std::unique_ptr<Entry> whole_entry(const DumpResource& resource) {
+  auto out = std::make_unique<Entry>();
+  if (!out->ParseFromString(resource.bytes)) out->Clear();
+  return out;
+}
+
 MessagePtr static_entry(const DumpResource& resource) {
   switch (resource.type) {
+    case Type::kScopedRoute:
+      return whole_entry<dump::ScopedRoutesConfigDump::InlineScopedRouteConfigs>(resource);
     case Type::kCluster: {
       auto out = std::make_unique<dump::ClustersConfigDump::StaticCluster>();
       fill_static(resource, out.get(), &dump::ClustersConfigDump::StaticCluster::mutable_cluster);
@@ -232,8 +243,17 @@ MessagePtr dynamic_listener(const DumpResource& resource) {
   return out;
 }
 
+MessagePtr dynamic_scopes(const DumpResource& resource) {
+  auto out = whole_entry<dump::ScopedRoutesConfigDump::DynamicScopedRouteConfigs>(resource);
+  out->set_client_status(resource.error ? dump::NACKED : dump::ACKED);
+  if (resource.error) set_error(resource, out->mutable_error_state());
+  return out;
+}
+
 MessagePtr dynamic_entry(const DumpResource& resource) {
   switch (resource.type) {
+    case Type::kScopedRoute:
+      return dynamic_scopes(resource);
     case Type::kListener:
       return dynamic_listener(resource);
     case Type::kCluster: {
@@ -274,6 +294,8 @@ std::string_view list_of(const DumpResource& r) {
       return r.is_static ? "static_route_configs" : "dynamic_route_configs";
     case Type::kEndpoint:
       return r.is_static ? "static_endpoint_configs" : "dynamic_endpoint_configs";
+    case Type::kScopedRoute:
+      return r.is_static ? "inline_scoped_route_configs" : "dynamic_scoped_route_configs";
     case Type::kExtensionConfig:
       return "ecds_filters";
     default:
@@ -310,6 +332,7 @@ absl::StatusOr<ConfigDump> ConfigDump::make(DumpInput input, DumpQuery query) {
     return absl::NotFoundError(base::cat(query.resource, " not found in config dump"));
   }
   ConfigDump out(std::move(input), std::move(query));
+  out.parts_ = DumpParts(&out.input_.resources);
   out.split_inline_routes();
   if (out.query_.wants) {
     std::erase_if(out.input_.resources,
@@ -388,7 +411,8 @@ void ConfigDump::plan_all() {
                 {"static_clusters", "dynamic_active_clusters", "dynamic_warming_clusters"});
     plan_config("ListenersConfigDump", input_.listeners_version,
                 {"static_listeners", "dynamic_listeners"});
-    plan_config("ScopedRoutesConfigDump", "", {});
+    plan_config("ScopedRoutesConfigDump", "",
+                {"inline_scoped_route_configs", "dynamic_scoped_route_configs"});
     plan_config("RoutesConfigDump", "", {"static_route_configs", "dynamic_route_configs"});
     if (query_.include_eds) {
       plan_config("EndpointsConfigDump", "",
@@ -453,6 +477,7 @@ void ConfigDump::add_bootstrap(std::string* out) const {
   dump::BootstrapConfigDump message;
   if (!message.mutable_bootstrap()->ParseFromString(input_.bootstrap)) message.Clear();
   *message.mutable_last_updated() = timestamp(input_.started_at);
+  redact(&message);
   if (!query_.mask.empty()) trim(&message, paths_of(query_.mask), 0);
   explain_unknown_types(&message);
   pb::Any any;
@@ -462,11 +487,13 @@ void ConfigDump::add_bootstrap(std::string* out) const {
 }
 
 void ConfigDump::add_element(const Step& step, std::string* out) const {
-  const DumpResource& resource = input_.resources[step.index];
+  DumpResource resource = input_.resources[step.index];
+  resource.bytes = parts_.whole(resource);
   MessagePtr message = resource.is_static ? static_entry(resource) : dynamic_entry(resource);
   if (const std::string mask = mask_of(step.list); !mask.empty()) {
     trim(message.get(), paths_of(mask), 0);
   }
+  redact(message.get());
   explain_unknown_types(message.get());
   const bool at_top = !query_.resource.empty();
   const size_t indent = at_top ? 2 : 4;

@@ -19,6 +19,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "xds/dump_parts.h"
 #include "xds/resources.h"
 #include "xds/type_state.h"
 
@@ -80,6 +81,7 @@ class ConfigDump {
 
   DumpInput input_;
   DumpQuery query_;
+  DumpParts parts_;
   std::vector<Step> steps_;
   size_t step_ = 0;
 };

@@ -266,6 +266,7 @@ std::optional<std::vector<RestoredResource>> Sources::in_force() const {
     for (size_t i = 0; i < kNumTypes; ++i) {
       const TypeState& state = entry.client->state(static_cast<Type>(i));
       live = live || state.live();
+      if (state.type() == Type::kSecret) continue;  // private keys are not for a file of ours
       state.for_each_resource([&](const TypeState::Held& held) {
         out.push_back(
             {value.lasting, state.type(), std::string(held.name), held.version, held.bytes});

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "tests/admin/admin_site.h"
 #include "tests/support/json.h"
 
@@ -127,6 +128,157 @@ TEST(ConfigDump, LooksAsEnvoys) {
             "  \"connect_timeout\": \"1s\",\n    \"load_assignment\": {\n     \"cluster_name\": "
             "\"fixed\"\n    }\n   },\n   \"last_updated\": \"2020-09-13T12:26:40.005Z\"\n  }\n "
             "]\n}\n");
+}
+
+// Wherever they are: in the bootstrap, in an extension's configuration, in what was refused.
+TEST(ConfigDump, WhatIsSecretIsNotShown) {
+  namespace tls = ::envoy::extensions::transport_sockets::tls::v3;
+  tls::DownstreamTlsContext context;
+  auto& certificate = *context.mutable_common_tls_context()->add_tls_certificates();
+  certificate.mutable_certificate_chain()->set_inline_string("PUBLIC");
+  certificate.mutable_private_key()->set_inline_string("TOP-SECRET");
+  certificate.mutable_password()->set_inline_bytes("TOP-SECRET");
+  ::envoy::config::listener::v3::Listener out;
+  out.set_name("l");
+  out.add_filter_chains()->mutable_transport_socket()->mutable_typed_config()->PackFrom(context);
+  ::envoy::config::bootstrap::v3::Bootstrap bootstrap;
+  auto& secrets = *bootstrap.mutable_static_resources();
+  auto& generic = *secrets.add_secrets();
+  generic.set_name("generic");
+  generic.mutable_generic_secret()->mutable_secret()->set_inline_string("TOP-SECRET");
+  *secrets.add_secrets()->mutable_tls_certificate() = certificate;
+  secrets.add_secrets()->mutable_session_ticket_keys()->add_keys()->set_inline_bytes("TOP-SECRET");
+
+  DumpInput in{.bootstrap = bootstrap.SerializeAsString()};
+  in.resources.push_back({.type = Type::kListener, .name = "l", .bytes = out.SerializeAsString()});
+  in.resources.push_back(
+      {.type = Type::kListener,
+       .name = "m",
+       .error = ErrorState{
+           .details = "no", .version = "1", .bytes = out.SerializeAsString(), .at = kAt}});
+  auto made = ConfigDump::make(std::move(in), {});
+  ASSERT_TRUE(made.ok()) << made.status();
+  std::string text;
+  while (made->next(&text)) {
+  }
+  EXPECT_THAT(text, Not(HasSubstr("TOP-SECRET")));
+  EXPECT_THAT(text, Not(HasSubstr("VE9QLVNFQ1JFV")));  // the same in base64
+  EXPECT_THAT(text, HasSubstr("PUBLIC"));
+  EXPECT_THAT(text, HasSubstr("\"generic\""));
+  EXPECT_THAT(text, HasSubstr("\"inline_string\": \"[redacted]\""));
+}
+
+// ---- What comes in parts.
+
+std::string scoped_listener(const std::string& name, const std::string& set, bool subscribed) {
+  ::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager http;
+  http.mutable_scoped_routes()->set_name(set);
+  if (subscribed) {
+    http.mutable_scoped_routes()->mutable_scoped_rds();
+  } else {
+    auto& list = *http.mutable_scoped_routes()->mutable_scoped_route_configurations_list();
+    list.add_scoped_route_configurations()->set_name("inside");
+  }
+  ::envoy::config::listener::v3::Listener out;
+  out.set_name(name);
+  out.add_filter_chains()->add_filters()->mutable_typed_config()->PackFrom(http);
+  return out.SerializeAsString();
+}
+
+sluice::test::Json list_of_parts(std::vector<DumpResource> resources, const char* list) {
+  DumpInput in;
+  in.resources = std::move(resources);
+  auto made = ConfigDump::make(std::move(in),
+                               {.resource = list, .mask = "", .include_eds = true, .wants = {}});
+  EXPECT_TRUE(made.ok()) << made.status();
+  std::string text;
+  while (made->next(&text)) {
+  }
+  return JsonReader(text).read()["configs"];
+}
+
+TEST(ConfigDump, ScopesAreShownAsTheSetsOfTheirListeners) {
+  const auto scope = [](const std::string& name, const std::string& version) {
+    ::envoy::config::route::v3::ScopedRouteConfiguration out;
+    out.set_name(name);
+    return DumpResource{.type = Type::kScopedRoute,
+                        .name = name,
+                        .version = version,
+                        .bytes = out.SerializeAsString(),
+                        .updated_at = kAt};
+  };
+  std::vector<DumpResource> all = {
+      {.type = Type::kListener, .name = "l", .bytes = scoped_listener("l", "set", true)},
+      {.type = Type::kListener, .name = "m", .bytes = scoped_listener("m", "set", true)},
+      {.type = Type::kListener,
+       .is_static = true,
+       .name = "n",
+       .bytes = scoped_listener("n", "own", false),
+       .updated_at = kAt},
+      scope("b", "v2"),
+      scope("a", "v2"),
+  };
+  const auto dynamic = list_of_parts(all, "dynamic_scoped_route_configs");
+  ASSERT_EQ(dynamic.items.size(), 1u);
+  EXPECT_EQ(dynamic.items[0]["name"].text, "set");
+  EXPECT_EQ(dynamic.items[0]["version_info"].text, "v2");
+  EXPECT_EQ(dynamic.items[0]["client_status"].text, "ACKED");
+  EXPECT_EQ(dynamic.items[0]["last_updated"].text, "2020-09-13T12:26:40.005Z");
+  ASSERT_EQ(dynamic.items[0]["scoped_route_configs"].items.size(), 2u);
+  EXPECT_EQ(dynamic.items[0]["scoped_route_configs"].items[0]["name"].text, "a");
+  const auto own = list_of_parts(all, "inline_scoped_route_configs");
+  ASSERT_EQ(own.items.size(), 1u);
+  EXPECT_EQ(own.items[0]["name"].text, "own");
+  EXPECT_EQ(own.items[0]["scoped_route_configs"].items[0]["name"].text, "inside");
+}
+
+TEST(ConfigDump, VirtualHostsOfVhdsAreShownInTheirRoutes) {
+  ::envoy::config::route::v3::RouteConfiguration routes;
+  routes.set_name("r");
+  routes.mutable_vhds();
+  routes.add_virtual_hosts()->set_name("own");
+  const auto host = [](const std::string& resource, const std::string& name) {
+    ::envoy::config::route::v3::VirtualHost out;
+    out.set_name(name);
+    return DumpResource{
+        .type = Type::kVirtualHost, .name = resource, .bytes = out.SerializeAsString()};
+  };
+  const auto shown =
+      list_of_parts({{.type = Type::kRoute, .name = "r", .bytes = routes.SerializeAsString()},
+                     host("r/one", "one"),
+                     host("other/two", "two"),
+                     host("r/x/y", "three")},
+                    "dynamic_route_configs");
+  ASSERT_EQ(shown.items.size(), 1u);
+  const auto& hosts = shown.items[0]["route_config"]["virtual_hosts"];
+  ASSERT_EQ(hosts.items.size(), 2u);
+  EXPECT_EQ(hosts.items[0]["name"].text, "own");
+  EXPECT_EQ(hosts.items[1]["name"].text, "one");
+}
+
+TEST(ConfigDump, EndpointsOfLedsAreShownInTheirLocality) {
+  const std::string type = "xdstp://a/envoy.config.endpoint.v3.LbEndpoint/";
+  ::envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
+  assignment.set_cluster_name("c");
+  assignment.add_endpoints()->mutable_leds_cluster_locality_config()->set_leds_collection_name(
+      type + "%67/*");
+  const auto point = [&](const std::string& name, const std::string& endpoint) {
+    ::envoy::config::endpoint::v3::LbEndpoint out;
+    out.set_endpoint_name(endpoint);
+    return DumpResource{
+        .type = Type::kLbEndpoint, .name = type + name, .bytes = out.SerializeAsString()};
+  };
+  const auto shown = list_of_parts(
+      {{.type = Type::kEndpoint, .name = "c", .bytes = assignment.SerializeAsString()},
+       point("g/b", "b"),
+       point("g/a", "a"),
+       point("h/a", "no")},
+      "dynamic_endpoint_configs");
+  ASSERT_EQ(shown.items.size(), 1u);
+  const auto& points = shown.items[0]["endpoint_config"]["endpoints"].items[0]["lb_endpoints"];
+  ASSERT_EQ(points.items.size(), 2u);
+  EXPECT_EQ(points.items[0]["endpoint_name"].text, "a");
+  EXPECT_EQ(points.items[1]["endpoint_name"].text, "b");
 }
 
 TEST(ConfigDump, QueriesNarrowIt) {
