@@ -44,6 +44,7 @@ ANSWERS = {
     "tunnel": {"tunnel": True, "close": True,
                "bytes": b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\n"
                         b"upgrade: websocket\r\nx-a: 1\r\n\r\n"},
+    "connect": {"tunnel": True, "close": True, "bytes": b"HTTP/1.1 200 OK\r\nx-a: 1\r\n\r\n"},
     "no_tunnel": {"bytes": b"HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n"},
 }
 
@@ -62,6 +63,13 @@ LOG_FIELDS = [
     ("remote", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
     ("direct", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"),
     ("local", "%DOWNSTREAM_LOCAL_ADDRESS%"), ("xff", "%REQ(X-FORWARDED-FOR)%"),
+    ("cluster_raw", "%UPSTREAM_CLUSTER_RAW%"),
+    ("upstream_protocol", "%UPSTREAM_PROTOCOL%"), ("upstream_name", "%UPSTREAM_HOST_NAME%"),
+    ("ended", "%CONNECTION_TERMINATION_DETAILS%"), ("server_name", "%REQUESTED_SERVER_NAME%"),
+    ("upstream_local", "%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%"),
+    ("attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"), ("type", "%ACCESS_LOG_TYPE%"),
+    ("long_flags", "%RESPONSE_FLAGS_LONG%"), ("grpc", "%GRPC_STATUS%"),
+    ("tls", "%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_PEER_URI_SAN% %UPSTREAM_TLS_CIPHER%"),
     ("query", "%QUERY_PARAMS(ORIG)%"), ("origin_header", "%RESP(X-ORIGIN)%"), ("user_agent", "%REQ(USER-AGENT):5%"),
 ]
 LOG_FORMAT = "\t".join(f"{name}={operator}" for name, operator in LOG_FIELDS) + "\n"
@@ -200,6 +208,27 @@ ROUTES = [
     prefix("/o", route=to()),
 ]
 
+def connects(*configs, cluster_name="origin"):
+    """A virtual host whose CONNECT route has these upgrade_configs."""
+    route = {"match": {"connect_matcher": {}}, "name": "connect",
+             "route": to(cluster_name) | ({"upgrade_configs": list(configs)} if configs else {})}
+    return [{"name": "all", "domains": ["*"], "routes": [route, prefix("/", route=to())]}]
+
+
+# CONNECT: allowed by listener or route, ended here or passed on.
+UPGRADE_CONNECT = {"upgrade_type": "CONNECT"}
+ENDS_HERE = UPGRADE_CONNECT | {"connect_config": {}}
+CONNECT_LISTENERS = {
+    "connect_none": ({}, connects()),
+    "connect_listener": ({"upgrade_configs": [UPGRADE_CONNECT]}, connects()),
+    "connect_route": ({}, connects(UPGRADE_CONNECT)),
+    "connect_off": ({"upgrade_configs": [UPGRADE_CONNECT]},
+                    connects(UPGRADE_CONNECT | {"enabled": False})),
+    "connect_ends": ({}, connects(ENDS_HERE)),
+    "connect_ends_refused": ({}, connects(ENDS_HERE, cluster_name="refused")),
+    "connect_ends_empty": ({}, connects(ENDS_HERE, cluster_name="empty")),
+}
+
 HOSTS = [
     {"name": "tls", "domains": ["tls.example"], "require_tls": "ALL", "routes": [
         prefix("/", route=to())]},
@@ -262,6 +291,8 @@ def bootstrap(proxy):
     listeners = [listener(proxy, name, HOSTS, LOG_FORMAT, **options)
                  for name, options in LISTENERS.items()]
     listeners.append(listener(proxy, "hosts", ONE_HOST, LOG_FORMAT))
+    listeners += [listener(proxy, name, hosts, LOG_FORMAT, **options)
+                  for name, (options, hosts) in CONNECT_LISTENERS.items()]
     breakers = {"circuit_breakers": {"thresholds": [{"max_requests": 0}]}}
     return {
         "admin": {"address": twins.address(proxy.port("admin"))},
@@ -487,6 +518,18 @@ case("websocket not configured", "plain", get("/o", *UPGRADE))
 case("unknown upgrade", "websocket", get("/o", "connection: upgrade", "upgrade: other/1"))
 case("h2c upgrade", "plain", get("/o", "connection: upgrade, http2-settings", "upgrade: h2c",
                                  "http2-settings: AAMAAABkAAQAAP__"))
+
+# CONNECT. What is behind it goes through the tunnel where there is one.
+for name in CONNECT_LISTENERS:
+    inside = get("/inside").encode() if name == "connect_ends" else b"ping"
+    case(f"connect: {name}", name, get("x.example:443", "x-answer: connect", method="CONNECT",
+                                       host="x.example:443"), after=inside)
+for name in ("connect_listener", "connect_ends"):
+    case(f"connect with a body: {name}", name,
+         get("x.example:443", "content-length: 3", method="CONNECT", host="x.example:443") + "abc")
+case("connect refused upstream", "connect_listener",
+     get("x.example:443", "x-answer: 404", method="CONNECT", host="x.example:443"))
+case("connect without a port", "connect_ends", get("x.example", method="CONNECT"))
 
 # Bad requests.
 BAD = {

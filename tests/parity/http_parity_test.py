@@ -47,13 +47,14 @@ def talk(client, case):
             client.send(request)
             to_eof = b"connection: close" in request
             while True:
-                response = client.response(request.startswith(b"HEAD"))
+                response = client.response(request.split()[0])
                 if response is None:
                     return responses, "closed"
                 responses.append(response)
-                if response["status"] == 101:
+                connected = request.startswith(b"CONNECT") and response["status"] == 200
+                if response["status"] == 101 or connected:
                     client.send(case["after"])
-                    echo = client.reader.take(len(case["after"]))
+                    echo = client.reader.take(min(len(case["after"]), 15))
                     return responses, f"tunnel: {echo.decode()}"
                 if response["status"] >= 200 and not to_eof:
                     break
@@ -119,7 +120,7 @@ def run_all(proxy, chosen, results):
 
 def stats_of(proxy):
     found = proxy.stats()
-    names = [s.format(n) for n in [*cases.LISTENERS, "hosts"] for s in STATS]
+    names = [s.format(n) for n in [*cases.LISTENERS, *cases.CONNECT_LISTENERS, "hosts"] for s in STATS]
     names += [s.format(n) for n in ("origin", "refused", "empty", "full") for s in CLUSTER_STATS]
     return {name: found.get(name, "0") for name in names}
 

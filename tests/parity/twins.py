@@ -211,7 +211,7 @@ class Client:
         except OSError:
             pass  # the proxy closed early; what it said before is read all the same
 
-    def response(self, to_head=False):
+    def response(self, method=b"GET"):
         """One response as a dictionary, interim ones too; None at the end."""
         head = self.reader.head()
         if head is None:
@@ -219,7 +219,8 @@ class Client:
         line, fields = head
         status = int(line.split()[1])
         body, trailers = b"", []
-        if not (to_head or status in (204, 304) or status < 200):
+        bare = method == b"HEAD" or (method == b"CONNECT" and status < 300)
+        if not (bare or status in (204, 304) or status < 200):
             if field(fields, "transfer-encoding") == "chunked":
                 body, trailers = self.reader.chunked()
             elif (length := field(fields, "content-length")) is not None:

@@ -93,7 +93,7 @@ RULES = [
 
     # What is answered without the origin.
     Rule("^trace$", ".*", anything, "TRACE is answered with 405: it would show what proxies add"),
-    Rule("options star", r"log 0 (details|flags)", anything,
+    Rule("options star", r"log 0 (details|flags|long_flags)", anything,
          "`*` is matched like a path and found in no route; both answer 404"),
     Rule("expect unknown", ".*", anything, "417 (RFC 9110 10.1.1); Envoy passes it on"),
     Rule("^fragment$", ".*", anything, "a fragment is a bad target, refused where it is parsed"),
@@ -112,12 +112,26 @@ RULES = [
          "an upgrade that is not allowed is ignored (RFC 9110 7.8); Envoy answers 403"),
     Rule("^websocket", r"response 0 headers", without("x-envoy-upstream-service-time: .*"),
          "the answer to an upgrade has the upstream's time too"),
-    Rule("^websocket$", r"log 0 (details|flags)", anything,
+    Rule("^websocket$", r"log 0 (details|flags|long_flags)", anything,
          "a tunnel that its client ends is no failure"),
 
+    Rule("^connect: connect_(listener|route|ends)$", r"log 0 (details|flags|long_flags)", anything,
+         "a tunnel that its client ends is no failure"),
+    Rule("^connect: connect_(none|off)", r"log 0 (cluster|cluster_raw)", anything,
+         "a CONNECT that nothing allows is refused before a cluster is looked for"),
+    Rule("^connect with a body|^connect without a port", r"log 0 (authority|details|method)", anything,
+         "of a refused head the log shows what could be read"),
+    Rule("^connect refused upstream|^connect: connect_(listener|route)$", "response 0 headers",
+         without("x-envoy-upstream-service-time: .*"),
+         "the answer to a CONNECT has the upstream's time too"),
+    Rule("statistics", r"http\.connect_\w+\.downstream_cx_upgrades_total", anything,
+         "upgrades are counted when the tunnel begins, Envoy counts requests for one"),
+
     # What the log says.
+    Rule("no endpoints|overflow|connect_ends_empty", "log 0 attempts", anything,
+         "attempts are connections that were asked for: here there was none"),
     Rule("^post to", r"log 0 received", anything, "bytes of a body that was read are counted"),
-    Rule("^overflow$", r"log 0 upstream_host", anything,
+    Rule("^overflow$", r"log 0 upstream_(host|name)", anything,
          "the limit is checked before an endpoint is picked"),
     Rule("^bad: |not accepted|underscore_reject|few|too |slow head", REQUEST_LOG, anything,
          "of a refused head the log shows what could be read"),
@@ -134,7 +148,7 @@ RULES = [
     Rule("bad: bad chunk size", r"origin 0 .*", anything,
          "the fault is in the same bytes as the head: nothing has been sent yet"),
 
-    Rule("^refused", r"log 0 details", anything,
+    Rule("^refused|connect_ends_refused", r"log 0 details", anything,
          "the system's error is %UPSTREAM_TRANSPORT_FAILURE_REASON%; Envoy appends it here too"),
 
     Rule("slow body", r"origin 0 .*", anything, races=True,
@@ -152,7 +166,7 @@ RULES = [
          "sums over cases with differences that are wanted above"),
     Rule("statistics", r"cluster\.full\.upstream_rq_pending_overflow", anything,
          "max_requests counts here too, as Envoy's documentation says"),
-    Rule("^cut upstream$", r"log 0 (flags|details)", anything,
+    Rule("^cut upstream$", r"log 0 (flags|details|long_flags)", anything,
          "an end in the middle of a body is a connection that ended (UC), not bytes that are wrong"),
     Rule("^filters: ", HEADERS, apart("x-last"),
          "a field that is overwritten keeps its place"),
