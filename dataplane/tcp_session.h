@@ -80,7 +80,7 @@ class TcpSession : public Session {
   Phase phase_ = Phase::kWaiting;
   bool attempts_exceeded_ = false;
   bool ended_by_endpoint_ = false;  // its end of stream came, and none of the client's after it
-  bool flushing_ = false;  // counted as upstream_flush_active
+  bool flushing_ = false;           // counted as upstream_flush_active
   uint32_t attempts_ = 0;
   base::MonoNs attempt_at_ = 0;  // begun, or kWaiting: when it is to begin
   base::MonoNs active_at_ = 0;
