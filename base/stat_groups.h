@@ -203,6 +203,7 @@ namespace sluice::base {
   C(downstream_global_cx_overflow, "downstream_global_cx_overflow")    \
   G(downstream_pre_cx_active, "downstream_pre_cx_active")              \
   C(downstream_pre_cx_timeout, "downstream_pre_cx_timeout")            \
+  C(network_extension_config_missing, "network_extension_config_missing") \
   C(no_filter_chain_match, "no_filter_chain_match")
 
 // Prefix "listener.<address>.worker_<n>.": where a listener's connections are.

@@ -160,7 +160,7 @@ absl::Status TablesBuilder::put_listener(const ListenerValue& value,
     auto tcp = compile_tcp(value, warnings);
     if (!tcp.ok()) return tcp.status();
     entry->tcp = *std::move(tcp);
-  } else {
+  } else if (!value.filter_missing) {
     auto http = compile_http(value, bound, stat, warnings);
     if (!http.ok()) return http.status();
     entry->http = *std::move(http);

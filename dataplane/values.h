@@ -157,6 +157,12 @@ struct ListenerValue {
   // connection manager, or where `tcp` is set the TCP relay, and `http` is not read.
   HttpValue http;
   std::optional<TcpValue> tcp;
+  // Where the filter's configuration comes from, if not with the listener (ECDS), and the filter's
+  // name. Read by xds/ alone, which replaces `http` and `tcp` when it has come.
+  std::shared_ptr<const filters::FilterDiscovery> discovery;
+  std::string filter_name;
+  // None has come and there is no default: connections are closed at once.
+  bool filter_missing = false;
   std::string source;
 };
 

@@ -157,7 +157,9 @@ void Worker::open_listener(const ListenerEntry& entry, const std::shared_ptr<Soc
   listener->seen = true;
   listener->buffer_limit_bytes = entry.buffer_limit_bytes;
   listener->exact_balance = entry.exact_balance;
-  if (listener->config.get() == entry.http.get() && listener->tcp.get() == entry.tcp.get()) return;
+  const bool known = listener->config || listener->tcp;
+  if (known && listener->config.get() == entry.http.get() && listener->tcp.get() == entry.tcp.get())
+    return;
   listener->cells = base::WorkerCells<base::ListenerCells>(entry.stats);
   listener->own_cells =
       base::WorkerCells<base::ListenerWorkerCells>(entry.worker_stats[options_.index]);
@@ -169,6 +171,7 @@ void Worker::open_listener(const ListenerEntry& entry, const std::shared_ptr<Soc
     listener->tcp_cells = std::make_shared<base::WorkerCells<base::TcpCells>>(entry.tcp->stats);
     return;
   }
+  if (entry.http == nullptr) return;  // its filter is missing
   listener->config = leases_.take(entry.http);
   listener->http_cells = std::make_shared<HttpSessionCells>(*entry.http);
 }

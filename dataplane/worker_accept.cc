@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -26,6 +28,12 @@ void Worker::on_accept(WorkerListener& listener, int fd, const sockaddr_storage&
 
 void Worker::open_session(WorkerListener& listener, int fd, const base::Address& peer,
                           bool counted) noexcept {
+  if (!listener.tcp && !listener.config) [[unlikely]] {  // its filter is missing
+    listener.cells->network_extension_config_missing.add();
+    ::close(fd);
+    if (counted) listener.sockets->balance.leave(options_.index);
+    return;
+  }
   listener.cells->downstream_cx_total.add();
   listener.own_cells->downstream_cx_total.add();
   const bool open = listener.tcp ? start_tcp(listener, fd, peer, counted)

@@ -230,24 +230,12 @@ absl::Status decode_discovery(const Context& context, const Path& at, const hcm:
     if (!is_known(type)) return leave_out(context, Path(at, "type_urls", i), in, type);
     discovery->types.push_back(type);
   }
-  const Path from(at, "config_source");
-  if (!source.has_config_source()) {
-    return context.error(from, "is required; say where the configuration comes from");
-  }
-  absl::Status s = decode_config_source(context, from, source.config_source(), &discovery->source,
-                                        &discovery->initial_fetch_timeout);
+  absl::Status s = decode_discovery_source(context, at, source, discovery.get());
   if (!s.ok()) return s;
   if (source.has_default_config()) {
     s = decode_default(context, Path(at, "default_config"), source.default_config(),
                        discovery.get());
     if (!s.ok()) return s;
-  }
-  if (source.apply_default_config_without_warming()) {
-    if (discovery->otherwise == nullptr) {
-      return context.error(Path(at, "apply_default_config_without_warming"),
-                           "there is no default_config; write one");
-    }
-    discovery->warms = false;
   }
   FilterValue value{in.name(), filters::FilterMissing{}, in.disabled(), discovery};
   if (discovery->otherwise != nullptr) value.config = *discovery->otherwise;
@@ -309,6 +297,24 @@ absl::Status decode_http_filters(const Context& context, const Path& at,
                        "envoy.extensions.filters.http.router.v3.Router");
 }
 
+absl::Status decode_discovery_source(const Context& context, const Path& at,
+                                     const core::ExtensionConfigSource& in,
+                                     filters::FilterDiscovery* out) {
+  const Path from(at, "config_source");
+  if (!in.has_config_source()) {
+    return context.error(from, "is required; say where the configuration comes from");
+  }
+  if (in.apply_default_config_without_warming()) {
+    if (!in.has_default_config()) {
+      return context.error(Path(at, "apply_default_config_without_warming"),
+                           "there is no default_config; write one");
+    }
+    out->warms = false;
+  }
+  return decode_config_source(context, from, in.config_source(), &out->source,
+                              &out->initial_fetch_timeout);
+}
+
 absl::StatusOr<DecodedExtension> decode_extension(std::string_view bytes,
                                                   const DecodeOptions& options,
                                                   Warnings* warnings) {
@@ -319,10 +325,16 @@ absl::StatusOr<DecodedExtension> decode_extension(std::string_view bytes,
   context.set_label(base::cat("extension \"", in.name(), "\""));
   if (absl::Status s = context.check(in, root); !s.ok()) return s;
   const Path at(root, "typed_config");
+  const std::string type = context.type_of(in.typed_config());
+  if (is_network_filter(type)) {
+    auto filter = decode_network_config(context, at, in.typed_config(), in.name());
+    if (!filter.ok()) return filter.status();
+    return DecodedExtension{in.name(), type,
+                            std::make_shared<const NetworkFilter>(*std::move(filter))};
+  }
   auto config = decode_config(context, at, in.typed_config());
   if (!config.ok()) return config.status();
-  const std::string type = context.type_of(in.typed_config());
-  if (!*config) return context.error(at, "not an HTTP filter that Sluice has: \"", type, "\"");
+  if (!*config) return context.error(at, "not a filter that Sluice has: \"", type, "\"");
   return DecodedExtension{in.name(), type, **std::move(config)};
 }
 

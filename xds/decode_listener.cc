@@ -1,6 +1,6 @@
 #include "envoy/config/listener/v3/listener.pb.h"
-#include "xds/decode_http.h"
-#include "xds/decode_tcp.h"
+#include "xds/decode_network.h"
+#include "xds/decode_parts.h"
 
 namespace sluice::xds {
 namespace {
@@ -40,28 +40,6 @@ void decode_socket(const listener::Listener& in, ListenerValue* out) {
   out->exact_balance = in.connection_balance_config().has_exact_balance();
 }
 
-absl::Status decode_network_filter(const Context& context, const Path& at,
-                                   const listener::Filter& in, ListenerValue* out) {
-  using Hcm = hcm::HttpConnectionManager;
-  using Tcp = tcp_proxy::TcpProxy;
-  const Path config(at, "typed_config");
-  const std::string type = context.type_of(in.typed_config());
-  if (type == Tcp::descriptor()->full_name()) {
-    auto relay = context.unpack_as<Tcp>(in.typed_config(), config);
-    if (!relay.ok()) return relay.status();
-    return decode_tcp(context, Context::inside(in.typed_config(), config), *relay,
-                      &out->tcp.emplace());
-  }
-  if (type != Hcm::descriptor()->full_name()) {
-    return context.error(config, "this network filter is not supported yet: \"",
-                         type.empty() ? in.name() : type, "\"; use ",
-                         Hcm::descriptor()->full_name(), " or ", Tcp::descriptor()->full_name());
-  }
-  auto manager = context.unpack_as<Hcm>(in.typed_config(), config);
-  if (!manager.ok()) return manager.status();
-  return decode_http(context, Context::inside(in.typed_config(), config), *manager, &out->http);
-}
-
 absl::Status decode_chain(const Context& context, const Path& at, const listener::FilterChain& in,
                           ListenerValue* out) {
   if (in.has_transport_socket()) {
@@ -75,8 +53,9 @@ absl::Status decode_chain(const Context& context, const Path& at, const listener
                          "supported yet; there are ",
                          in.filters_size());
   }
+  absl::Status s = decode_network_filter(context, Path(at, "filters", 0), in.filters(0), out);
   out->http.filter_chain_name = in.name();
-  return decode_network_filter(context, Path(at, "filters", 0), in.filters(0), out);
+  return s;
 }
 
 absl::Status decode_chains(const Context& context, const Path& at, const listener::Listener& in,

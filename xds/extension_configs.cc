@@ -85,7 +85,7 @@ bool ExtensionConfigs::ready(const std::vector<FilterValue>& filters) const {
 // ---- What comes.
 
 absl::Status ExtensionConfigs::put(const ResourceKey& key, std::string_view type,
-                                   filters::FilterConfig config) {
+                                   ExtensionConfig config) {
   const auto it = entries_.find(key);
   if (it == entries_.end()) return absl::OkStatus();  // nobody names it any more
   for (const auto& user : it->second.users) {
@@ -93,9 +93,15 @@ absl::Status ExtensionConfigs::put(const ResourceKey& key, std::string_view type
     return base::config_error("filter \"", key.name, "\": typed_config: is a ", type,
                               ", which its listener's type_urls do not name; add it there");
   }
-  if (absl::Status s = check(key.name, config); !s.ok()) return s;
-  absl::Status status = builder_.put_filter_config(
-      key.source, key.name, std::make_shared<const filters::FilterConfig>(std::move(config)));
+  if (auto* network = std::get_if<std::shared_ptr<const NetworkFilter>>(&config)) {
+    it->second.network = std::move(*network);
+    it->second.here = true;
+    return absl::OkStatus();
+  }
+  auto http = std::make_shared<const filters::FilterConfig>(
+      std::get<filters::FilterConfig>(std::move(config)));
+  if (absl::Status s = check(key.name, *http); !s.ok()) return s;
+  absl::Status status = builder_.put_filter_config(key.source, key.name, std::move(http));
   if (status.ok()) it->second.here = true;
   return status;
 }
@@ -103,10 +109,24 @@ absl::Status ExtensionConfigs::put(const ResourceKey& key, std::string_view type
 void ExtensionConfigs::remove(const ResourceKey& key) {
   const auto it = entries_.find(key);
   if (it == entries_.end()) return;
+  it->second.network.reset();
   it->second.here = false;
   it->second.wait_ended = true;
   // Defaults were checked with their listeners.
   static_cast<void>(builder_.put_filter_config(key.source, key.name, nullptr));
+}
+
+std::shared_ptr<const NetworkFilter> ExtensionConfigs::network(const ResourceKey& key) const {
+  const auto it = entries_.find(key);
+  return it == entries_.end() ? nullptr : it->second.network;
+}
+
+void ExtensionConfigs::put_back(const ResourceKey& key,
+                                std::shared_ptr<const NetworkFilter> before) {
+  const auto it = entries_.find(key);
+  if (it == entries_.end()) return;
+  it->second.here = before != nullptr;
+  it->second.network = std::move(before);
 }
 
 void ExtensionConfigs::end_wait(const ResourceKey& key) {

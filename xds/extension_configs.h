@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "filters/values.h"
 #include "xds/deadlines.h"
+#include "xds/decode_extension.h"
 #include "xds/resources.h"
 #include "xds/wait.h"
 
@@ -45,8 +46,8 @@ class ExtensionHold {
 // 136): which are asked for, which have come, and for which listeners still wait.
 //
 // Each is asked for once, however many listeners name it; when the last listener that names it goes
-// it is forgotten. What comes is put into the tables: chains are made anew, sessions stay. One that
-// goes leaves the filter's default, or answers 500.
+// it is forgotten. An HTTP filter's is put into the tables: chains are made anew, sessions stay.
+// One that goes leaves the filter's default, or answers 500. Network filters': network_filters.h.
 // Main only; builder and deadlines outlive it, it outlives every ExtensionHold.
 class ExtensionConfigs {
  public:
@@ -60,8 +61,12 @@ class ExtensionConfigs {
 
   // `type` is the full name of the message. Errors: a listener does not take that type, or cannot
   // use what came; what was before stays.
-  absl::Status put(const ResourceKey& key, std::string_view type, filters::FilterConfig config);
+  absl::Status put(const ResourceKey& key, std::string_view type, ExtensionConfig config);
   void remove(const ResourceKey& key);
+  // A network filter's, which listeners hold themselves. Null: none has come.
+  std::shared_ptr<const NetworkFilter> network(const ResourceKey& key) const;
+  // A listener could not use what came: `before` is what is there.
+  void put_back(const ResourceKey& key, std::shared_ptr<const NetworkFilter> before);
   // None will come for now, or none that is good.
   void end_wait(const ResourceKey& key);
 
@@ -73,6 +78,7 @@ class ExtensionConfigs {
   friend class ExtensionHold;
   struct Entry {
     std::vector<std::shared_ptr<const filters::FilterDiscovery>> users;
+    std::shared_ptr<const NetworkFilter> network;
     bool here = false;
     bool wait_ended = false;
     base::MonoNs since = 0;

@@ -34,7 +34,7 @@ on_demand_configuration: chains are complete from the start
 )",
        "use_proxy_proto"},
       {"envoy.config.listener.v3.FilterChainMatch", ""},
-      {"envoy.config.listener.v3.Filter", "name typed_config"},
+      {"envoy.config.listener.v3.Filter", "name typed_config config_discovery"},
       {"envoy.config.core.v3.TransportSocket", "name typed_config"},
       {"envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", ""},
       {"envoy.config.core.v3.Address", "socket_address pipe"},

@@ -22,6 +22,11 @@ WarmingListeners::WarmingListeners(dataplane::TablesBuilder& builder, Executor& 
       executor_(executor),
       deadlines_(deadlines),
       extensions_(builder, executor, deadlines),
+      network_filters_(
+          extensions_,
+          [this](ListenerValue value, bool is_static, std::vector<std::string>* warnings) {
+            return put_whole(std::move(value), is_static, warnings);
+          }),
       routes_(builder, deadlines, num_workers,
               [this](const ResourceKey& rds, const WarmingRoutes::User& user) {
                 routes_changed(rds, user);
@@ -68,6 +73,17 @@ bool WarmingListeners::ready(const Needs& needs) const {
 
 absl::Status WarmingListeners::put(ListenerValue value, bool is_static,
                                    std::vector<std::string>* warnings) {
+  if (value.discovery != nullptr) {
+    return network_filters_.put(std::move(value), is_static, warnings);
+  }
+  const std::string name = value.name;
+  absl::Status status = put_whole(std::move(value), is_static, warnings);
+  if (status.ok()) network_filters_.forget(name);
+  return status;
+}
+
+absl::Status WarmingListeners::put_whole(ListenerValue value, bool is_static,
+                                         std::vector<std::string>* warnings) {
   if (value.http.scoped_routes != nullptr) {
     value.http.scopes_name = scopes_.name_of(*value.http.scoped_routes);
   }
@@ -154,6 +170,7 @@ absl::Status WarmingListeners::activate(Listener& listener, const ListenerValue&
 }
 
 void WarmingListeners::remove(std::string_view name) {
+  if (!is_static(name)) network_filters_.forget(name);
   const auto it = listeners_.find(name);
   if (it == listeners_.end() || it->second.is_static) return;
   drop_next(it->second);
@@ -164,7 +181,7 @@ void WarmingListeners::remove(std::string_view name) {
 
 bool WarmingListeners::is_static(std::string_view name) const {
   const auto it = listeners_.find(name);
-  return it != listeners_.end() && it->second.is_static;
+  return (it != listeners_.end() && it->second.is_static) || network_filters_.is_static(name);
 }
 
 // ---- Routes.
@@ -213,20 +230,35 @@ void WarmingListeners::activate_next(Listener& listener) {
 // ---- Filters' configurations.
 
 absl::Status WarmingListeners::put_extension(const ResourceKey& ecds, std::string_view type,
-                                             filters::FilterConfig config) {
+                                             ExtensionConfig config) {
+  auto before = extensions_.network(ecds);
   absl::Status status = extensions_.put(ecds, type, std::move(config));
-  if (status.ok()) deliver_extension(ecds);
+  if (!status.ok()) return status;
+  status = network_filters_.deliver(ecds);
+  if (!status.ok()) {
+    extensions_.put_back(ecds, std::move(before));
+    return status;
+  }
+  deliver_extension(ecds);
   return status;
 }
 
 void WarmingListeners::remove_extension(const ResourceKey& ecds) {
   extensions_.remove(ecds);
+  deliver_network_filter(ecds);
   deliver_extension(ecds);
 }
 
 void WarmingListeners::end_extension_wait(const ResourceKey& ecds) {
   extensions_.end_wait(ecds);
+  deliver_network_filter(ecds);
   deliver_extension(ecds);
+}
+
+// Of what was good before, or of a default.
+void WarmingListeners::deliver_network_filter(const ResourceKey& ecds) {
+  const absl::Status status = network_filters_.deliver(ecds);
+  if (!status.ok()) log::error("config", base::message_of(status));
 }
 
 void WarmingListeners::deliver_extension(const ResourceKey& ecds) {
@@ -248,6 +280,12 @@ void WarmingListeners::retry(std::string_view name) {
 }
 
 void WarmingListeners::list_waits(std::vector<Wait>* out) const {
+  network_filters_.list_waits(
+      [this](const std::string& name) {
+        const auto it = listeners_.find(name);
+        return it != listeners_.end() && it->second.active;
+      },
+      out);
   for (const auto& [name, listener] : listeners_) {
     if (!listener.next) continue;
     extensions_.list_waits(name, listener.active, listener.next->http.filters, out);

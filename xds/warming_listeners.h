@@ -13,6 +13,7 @@
 #include "dataplane/values.h"
 #include "xds/deadlines.h"
 #include "xds/extension_configs.h"
+#include "xds/network_filters.h"
 #include "xds/resources.h"
 #include "xds/wait.h"
 #include "xds/warming_routes.h"
@@ -50,15 +51,15 @@ class WarmingListeners {
 
   // ---- Filters' configurations that come by themselves (ECDS).
   absl::Status put_extension(const ResourceKey& ecds, std::string_view type,
-                             filters::FilterConfig config);
+                             ExtensionConfig config);
   void remove_extension(const ResourceKey& ecds);
   void end_extension_wait(const ResourceKey& ecds);
 
   // The deadline of a listener that could not have its port.
   void retry(std::string_view name);
 
-  // Listeners whose routes have not come.
-  size_t num_waiting() const noexcept { return num_waiting_; }
+  // Listeners whose routes or network filters have not come.
+  size_t num_waiting() const noexcept { return num_waiting_ + network_filters_.num_waiting(); }
   // A static listener that could not serve once its routes were there.
   const Rejected& failure() const noexcept { return failure_; }
   void list_waits(std::vector<Wait>* out) const;
@@ -80,6 +81,9 @@ class WarmingListeners {
     base::MonoNs since = 0;
   };
 
+  // One that has its network filter.
+  absl::Status put_whole(dataplane::ListenerValue value, bool is_static,
+                         std::vector<std::string>* warnings);
   static Needs needs_of(const dataplane::ListenerValue& value);
   absl::Status follow(const Needs& needs, const dataplane::ListenerValue& user);
   void unfollow(const Needs& needs, const std::string& user);
@@ -93,12 +97,14 @@ class WarmingListeners {
   void scopes_changed(const std::string& set);
   void activate_next(Listener& listener);
   bool ready(const dataplane::ListenerValue& value) const;
+  void deliver_network_filter(const ResourceKey& ecds);
   void deliver_extension(const ResourceKey& ecds);
 
   dataplane::TablesBuilder& builder_;
   Executor& executor_;
   Deadlines& deadlines_;
   ExtensionConfigs extensions_;
+  NetworkFilters network_filters_;
   std::map<std::string, Listener, std::less<>> listeners_;
   WarmingRoutes routes_;
   WarmingScopes scopes_;

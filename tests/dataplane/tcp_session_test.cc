@@ -1,6 +1,7 @@
 #include "dataplane/tcp_session.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -349,6 +350,41 @@ TEST(TcpSession, ServesOnWhenItsListenerAndItsClusterGo) {
   EXPECT_EQ(end_of(server), End::kFin);
   server.close();
   EXPECT_TRUE(until([&] { return census(proxy).sessions == 0; }));
+}
+
+// Its network filter comes by itself, and is not there.
+TEST(TcpSession, AListenerWithoutItsFilterClosesAndCountsWhileOldConnectionsGoOn) {
+  Relayed relayed;
+  auto& [endpoint, proxy, client, server] = relayed;
+  dataplane::ListenerValue fixed = proxy.listener();
+  fixed.addresses = {*base::Address::ip("127.0.0.1", proxy.port())};
+  dataplane::ListenerValue missing = fixed;
+  missing.tcp.reset();
+  missing.filter_missing = true;
+  const auto put = [&](const dataplane::ListenerValue& value) {
+    proxy.on_main([&] {
+      ASSERT_TRUE(proxy.server().builder().put_listener(value).ok());
+      proxy.server().publish();
+    });
+  };
+  put(missing);
+  const std::string closed =
+      base::cat("listener.127.0.0.1_", proxy.port(), ".network_extension_config_missing");
+  // Until the worker has the new tables, connections are relayed; both end when we close them.
+  EXPECT_TRUE(until([&] {
+    Socket late = Socket::connect(proxy.port());
+    return proxy.stat(closed) > 0;
+  }));
+  Socket refused = Socket::connect(proxy.port());
+  EXPECT_NE(end_of(refused), End::kBytes);
+  ASSERT_TRUE(client.send("old"));
+  EXPECT_EQ(receive_exactly(server, 3), "old");
+  put(fixed);
+  EXPECT_TRUE(until([&] {
+    Socket served = Socket::connect(proxy.port());
+    pollfd p{served.fd(), POLLIN, 0};
+    return served.ok() && ::poll(&p, 1, 50) == 0;  // it stays open
+  }));
 }
 
 // Whoever held its sockets must not be taken for a listener that has them.

@@ -154,7 +154,7 @@ TEST_F(XdsExtensions, Rule136ABadConfigurationKeepsTheGoodOne) {
                                  "type.googleapis.com/google.protobuf.Duration, value: 1s }\n"});
   ASSERT_THAT(unknown, SizeIs(1));
   EXPECT_THAT(base::message_of(unknown[0].status),
-              HasSubstr("extension \"a\": typed_config: not an HTTP filter that Sluice has"));
+              HasSubstr("extension \"a\": typed_config: not a filter that Sluice has"));
 }
 
 TEST_F(XdsExtensions, Rule136TheOldListenerServesUntilTheNewOnesFiltersAreThere) {
