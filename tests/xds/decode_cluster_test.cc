@@ -204,8 +204,8 @@ TEST(DecodeEndpoints, RefusesWithPathAndRemedy) {
       {"{cluster_name: c, policy: {drop_overloads: [{category: a}]}}",
        "policy.drop_overloads: not supported yet, and not safe to ignore; remove it"},
       {"{cluster_name: c, endpoints: [{leds_cluster_locality_config: {}}]}",
-       "endpoints[0].leds_cluster_locality_config: not supported yet, and not safe to ignore; "
-       "remove it"},
+       "endpoints[0].leds_cluster_locality_config: is for endpoints that come by EDS; write "
+       "lb_endpoints"},
       {"{cluster_name: c, endpoints: [{priority: 129}]}",
        "endpoints[0].priority: must be <= 128, is 129"},
   };
