@@ -50,7 +50,7 @@ void Server::publish() {
   tables_.publish(builder_->build(), published_at_);
   for (auto& nudge : wake_workers_) nudge->fire();
   reclaim();
-  constexpr int64_t kSweepEveryNs = 60 * base::kNsPerSec;
+  constexpr int64_t kSweepEveryNs = 10 * base::kNsPerSec;
   if (published_at_ - swept_at_ < kSweepEveryNs) return;
   swept_at_ = published_at_;
   stats_.sweep();  // statistics of what is gone

@@ -270,8 +270,9 @@ std::unique_ptr<const Tables> TablesBuilder::build() {
   cluster_array_ = cluster_array_.with(cluster_changes_);
   route_array_ = route_array_.with(route_changes_);
   cluster_names_ = cluster_names_.with(name_changes_);
-  cluster_changes_.clear();
-  name_changes_.clear();
+  // With their memory: the first of them may be of all clusters.
+  decltype(cluster_changes_)().swap(cluster_changes_);
+  decltype(name_changes_)().swap(name_changes_);
   route_changes_.clear();
   if (!chain_changes_.empty()) {
     chain_array_ = chain_array_.with(chain_changes_);

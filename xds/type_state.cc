@@ -350,6 +350,14 @@ void TypeState::applied_response(InFlight flight, std::vector<Rejected> rejected
   rejected.insert(rejected.begin(), std::make_move_iterator(flight.rejected.begin()),
                   std::make_move_iterator(flight.rejected.end()));
   keep_errors(flight, rejected, wall);
+  // Waits that are over need not be kept until their time. What comes in the order in which it was
+  // asked for, as it mostly does, leaves none.
+  for (; !waits_.empty(); waits_.pop_front()) {
+    const auto& [at, name] = waits_.front();
+    const auto it = names_.find(name);
+    const Interest* waiter = name.empty() ? &all_ : it == names_.end() ? nullptr : &it->second;
+    if (waiter != nullptr && waiter->waiting && waiter->timeout_at == at) break;
+  }
 
   const bool here = open_ && flight.stream == stream_;
   repeats_ = 0;
