@@ -349,6 +349,7 @@ TEST(TcpSession, ServesOnWhenItsListenerAndItsClusterGo) {
   client.close();
   EXPECT_EQ(end_of(server), End::kFin);
   server.close();
+  relayed.endpoint.listening.close();  // and what came before the listener went
   EXPECT_TRUE(until([&] { return census(proxy).sessions == 0; }));
 }
 

@@ -18,9 +18,9 @@ struct ServerOptions {
   // As go-control-plane's snapshot cache in ADS mode: a request that does not name all resources
   // of its type waits until it does.
   bool superset = false;
-  bool verbose = false;                       // also log requests and pushes
-  std::function<void(std::string_view)> log;  // one line; from any thread
-  uint64_t load_interval_ms = 0;              // clients report their load so often; 0: not
+  bool verbose = false;                            // also log requests and pushes
+  std::function<void(std::string_view)> log = {};  // one line; from any thread
+  uint64_t load_interval_ms = 0;                   // clients report their load so often; 0: not
 };
 
 struct StreamFilter {
