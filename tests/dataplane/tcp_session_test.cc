@@ -356,7 +356,7 @@ TEST(TcpSession, ServesOnWhenItsListenerAndItsClusterGo) {
 // Its network filter comes by itself, and is not there.
 TEST(TcpSession, AListenerWithoutItsFilterClosesAndCountsWhileOldConnectionsGoOn) {
   Relayed relayed;
-  auto& [endpoint, proxy, client, server] = relayed;
+  TestProxy& proxy = relayed.proxy;
   dataplane::ListenerValue fixed = proxy.listener();
   fixed.addresses = {*base::Address::ip("127.0.0.1", proxy.port())};
   dataplane::ListenerValue missing = fixed;
@@ -378,8 +378,8 @@ TEST(TcpSession, AListenerWithoutItsFilterClosesAndCountsWhileOldConnectionsGoOn
   }));
   Socket refused = Socket::connect(proxy.port());
   EXPECT_NE(end_of(refused), End::kBytes);
-  ASSERT_TRUE(client.send("old"));
-  EXPECT_EQ(receive_exactly(server, 3), "old");
+  ASSERT_TRUE(relayed.client.send("old"));
+  EXPECT_EQ(receive_exactly(relayed.server, 3), "old");
   put(fixed);
   EXPECT_TRUE(until([&] {
     Socket served = Socket::connect(proxy.port());

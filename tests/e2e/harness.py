@@ -7,6 +7,7 @@ its `with Site(...)` ends. The tests end with a line that says what was counted.
 import http.client
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -35,9 +36,15 @@ def need(*programs):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Of those that connections do not take: a server may end and come back on it."""
+    while True:
+        port = random.randrange(16384, 32768)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def until(what, condition, longest_s=LONGEST_S):
