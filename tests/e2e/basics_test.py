@@ -28,11 +28,13 @@ def slow_answer(port, results):
 
 with harness.Site() as site:
     a, b, port = site.origin("a"), site.origin("b"), harness.free_port()
+    admin = harness.free_port()
     log = site.folder / "access.log"
     bootstrap = harness.static_bootstrap(
         [harness.listener("in", port, ROUTES, LOG.replace("LOG", str(log)))],
         [harness.static_cluster("a", a), harness.static_cluster("b", b),
          harness.static_cluster("gone", harness.free_port())])
+    bootstrap += f"admin: {{ address: {harness.address(admin)} }}\n"
     sluice = site.sluice(bootstrap, "--file-flush-interval-msec", 50, "--drain-time-s", 3)
     sluice.says("live with 2 worker(s)")
 
@@ -62,7 +64,7 @@ with harness.Site() as site:
     waiting = threading.Thread(target=slow_answer, args=(port, results))
     waiting.start()
     until("the slow request is at the origin",
-          lambda: get(port, "/direct").status == 203 and waiting.is_alive())
+          lambda: b"upstream_rq_active: 1" in get(admin, "/stats?filter=cluster.a.").body)
     sluice.process.send_signal(signal.SIGTERM)
     until("the port is closed", lambda: not harness.accepts(port))
     waiting.join()

@@ -128,12 +128,12 @@ TEST_F(XdsNetworkFilters, Rule136OneFilterIsAskedForOnceAndAllItsListenersChange
   EXPECT_THAT(subscriptions.names[kX], ElementsAre("n"));
   send(kX, {extension("n", relay("c"))});
   const uint64_t before = published();
-  const auto* same = server.builder().listener("a");
+  const auto sockets = server.builder().listener("a")->sockets;
   send(kX, {extension("n", relay("d"))});
   EXPECT_EQ(what("a"), "relay to d");
   EXPECT_EQ(what("b"), "relay to d");
   EXPECT_EQ(published(), before + 1);
-  EXPECT_EQ(server.builder().listener("a")->sockets, same->sockets) << "not bound anew";
+  EXPECT_EQ(server.builder().listener("a")->sockets, sockets) << "not bound anew";
 }
 
 TEST_F(XdsNetworkFilters, Rule136TheOldListenerServesUntilTheNewOnesFilterIsThere) {
