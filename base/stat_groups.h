@@ -299,12 +299,12 @@ inline Cell* class_cell(Cell& first, uint16_t status) noexcept {
 
 // Of the connection manager, and of it on one listener.
 inline void count_downstream(HttpCells& all, ListenerHttpCells& here, uint16_t status) noexcept {
-  all.downstream_rq_completed.add();
-  here.downstream_rq_completed.add();
-  if (Cell* cell = class_cell(all.downstream_rq_1xx, status)) {
-    cell->add();
-    (&here.downstream_rq_1xx + (cell - &all.downstream_rq_1xx))->add();
-  }
+  const auto count = [status](auto& cells) {
+    cells.downstream_rq_completed.add();
+    if (Cell* cell = class_cell(cells.downstream_rq_1xx, status)) cell->add();
+  };
+  count(all);
+  count(here);
 }
 // A connection to an endpoint ended; `cut`: requests were under way on it.
 inline void count_end(ClusterCells& cells, bool by_peer, bool cut) noexcept {

@@ -13,21 +13,8 @@ using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 using Versions = std::map<std::string, std::string>;
 
-class XdsDelta : public XdsClient {
+class XdsDelta : public XdsDeltaClient {
  protected:
-  XdsDelta() {
-    options.delta = true;
-    transport.delta = true;
-  }
-  DeltaDiscoveryRequest next() {
-    main.run();
-    return transport.take_delta_request();
-  }
-  void send(Type type, std::string_view nonce, const std::vector<WrappedResource>& resources,
-            const std::vector<std::string>& removed = {}) {
-    transport.send(delta_response(type, nonce, resources, removed));
-    main.run();
-  }
   void reconnect() {
     transport.close(absl::UnavailableError("x"));
     main.advance(kSec);

@@ -47,22 +47,9 @@ TEST_F(XdsClient, Rule150OtherParametersAreAnotherResource) {
   EXPECT_EQ(client->stats(kE).resources_unasked, 2u);
 }
 
-class XdsNames : public XdsClient {
+class XdsNames : public XdsDeltaClient {
  protected:
   static constexpr Type kP = Type::kLbEndpoint;
-  XdsNames() {
-    options.delta = true;
-    transport.delta = true;
-  }
-  DeltaDiscoveryRequest next() {
-    main.run();
-    return transport.take_delta_request();
-  }
-  void send(Type type, std::string_view nonce, const std::vector<WrappedResource>& resources,
-            const std::vector<std::string>& removed = {}) {
-    transport.send(delta_response(type, nonce, resources, removed));
-    main.run();
-  }
   static WrappedResource point(std::string_view rest, std::string_view version) {
     return delta_resource(kP, urn(kP, rest), version);
   }

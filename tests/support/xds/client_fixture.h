@@ -72,6 +72,24 @@ class XdsClient : public ::testing::Test {
   std::unique_ptr<Client> client;
 };
 
+// The same of the incremental protocol.
+class XdsDeltaClient : public XdsClient {
+ protected:
+  XdsDeltaClient() {
+    options.delta = true;
+    transport.delta = true;
+  }
+  DeltaDiscoveryRequest next() {
+    main.run();
+    return transport.take_delta_request();
+  }
+  void send(Type type, std::string_view nonce, const std::vector<WrappedResource>& resources,
+            const std::vector<std::string>& removed = {}) {
+    transport.send(delta_response(type, nonce, resources, removed));
+    main.run();
+  }
+};
+
 inline void expect_request(const DiscoveryRequest& request, Type type, std::string_view version,
                            std::string_view nonce, const std::vector<std::string>& names) {
   EXPECT_EQ(request.type_url(), type_url_of(type));
