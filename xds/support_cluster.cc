@@ -92,7 +92,7 @@ upstream_http_protocol_options: without TLS there is no SNI and no certificate t
        "http_protocol_options http2_protocol_options"},
       {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
        "http_protocol_options http2_protocol_options", R"(
-http3_protocol_options: downstream connections speak HTTP/1 yet
+http3_protocol_options: downstream connections speak HTTP/1 and HTTP/2
 )"},
       {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig",
        "http_protocol_options http2_protocol_options", R"(

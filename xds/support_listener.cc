@@ -55,7 +55,7 @@ on_demand_configuration: chains are complete from the start
        "forward_client_cert_details",
        R"(
 tracing: no spans are made yet
-http3_protocol_options: connections speak HTTP/1 yet
+http3_protocol_options: connections speak HTTP/1 and HTTP/2
 access_log_flush_interval: requests are logged when they end
 flush_access_log_on_new_request: requests are logged when they end
 access_log_options: requests are logged when they end
