@@ -28,6 +28,8 @@ constexpr ReasonText kTexts[] = {
     {"head_too_large", 431, F::kDPE, "http1.headers_too_large", "Request Header Fields Too Large", "the request head is larger than max_request_headers_kb"},
     {"too_many_headers", 431, F::kDPE, "http1.too_many_headers", "Request Header Fields Too Large", "the request has more fields than max_headers_count"},
     {"target_too_long", 414, F::kDPE, "http1.headers_too_large", "URI Too Long", "the request target alone is larger than the limit for heads"},
+    {"h2_head_too_large", 431, F::kDPE, "http2.header_list_size_too_large", "Request Header Fields Too Large", "the request's fields together, each with 32 bytes more, are larger than max_request_headers_kb"},
+    {"h2_too_many_headers", 431, F::kDPE, "http2.too_many_headers", "Request Header Fields Too Large", "the request has more fields than max_headers_count, crumbs of cookies counted"},
     {"underscore_header", 400, F::kDPE, "http1.unexpected_underscore", "Bad Request", "a field name has an underscore and headers_with_underscores_action is REJECT_REQUEST"},
     {"version_not_supported", 505, F::kDPE, "http1.codec_error", "HTTP Version Not Supported", "only HTTP/1.0 and HTTP/1.1 are spoken on this connection"},
     {"http10_not_accepted", 426, F::kDPE, "low_version", "Upgrade Required", "HTTP/1.0 is not accepted here (accept_http_10)"},

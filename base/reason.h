@@ -29,6 +29,8 @@ enum class Reason : uint8_t {
   kHeadTooLarge,
   kTooManyHeaders,
   kTargetTooLong,
+  kH2HeadTooLarge,
+  kH2TooManyHeaders,
   kUnderscoreHeader,
   kVersionNotSupported,
   kHttp10NotAccepted,

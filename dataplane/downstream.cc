@@ -133,6 +133,13 @@ void Downstream::cut() noexcept {
   h1_->cut();
 }
 
+bool Downstream::cut_behind_body() noexcept {
+  // HTTP/1: what is queued leaves before the connection ends.
+  if (h2_ != nullptr && h2_->session().reset_behind_body(*h2_)) return true;
+  cut();
+  return false;
+}
+
 void Downstream::exchange_done(bool close, bool unread_request) noexcept {
   if (h2_ != nullptr) return h2_->session().exchange_done(*h2_);
   h1_->exchange_done(close, unread_request);

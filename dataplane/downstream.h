@@ -58,6 +58,9 @@ class Downstream {
   void deadline_changed() noexcept;
   // The response cannot be completed: the client must notice.
   void cut() noexcept;
+  // The same behind what waits of its body: Exchange::on_downstream_gone() when that has left.
+  // False: cut at once.
+  bool cut_behind_body() noexcept;
   // The exchange is over and about to be recycled; see H1Session::exchange_done().
   void exchange_done(bool close, bool unread_request) noexcept;
 

@@ -106,7 +106,7 @@ void Exchange::admit() noexcept {
 
 void Exchange::refuse(Reason reason) noexcept {
   close_after_ = true;
-  session().cells().downstream_cx_protocol_error.add();
+  if (!down_.is_http2()) session().cells().downstream_cx_protocol_error.add();
   if (response_began_) {
     abort(reason);
   } else {

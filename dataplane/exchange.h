@@ -165,6 +165,8 @@ class Exchange : public upstream::PoolWaiter {
   void response_finished() noexcept;
   void drop_upstream() noexcept;
   void abort(base::Reason reason) noexcept;
+  void truncate(base::Reason reason) noexcept;
+  void break_off(base::Reason reason) noexcept;
   void complete() noexcept;
   void log() noexcept;
   void account() noexcept;

@@ -276,15 +276,27 @@ void Exchange::on_downstream_gone(Reason reason) noexcept {
 
 // The response cannot be completed; the client must notice (RFC 9112 8).
 void Exchange::abort(Reason reason) noexcept {
+  break_off(reason);
+  down_.cut();
+  complete();
+}
+
+// The endpoint's connection ended inside of its answer: what came of it is the client's.
+void Exchange::truncate(Reason reason) noexcept {
+  break_off(reason);
+  response_done_ = true;
+  route_deadline_ = 0;
+  if (!down_.cut_behind_body()) complete();
+}
+
+void Exchange::break_off(Reason reason) noexcept {
   drop_upstream();
   facts_.reason = reason;
   if (reason == Reason::kInternal) worker_.cells().internal_errors.add();
   base::HttpCells& cells = session().cells();
   cells.downstream_rq_tx_reset.add();
   if (response_began_) cells.rq_reset_after_downstream_response_started.add();
-  down_.cut();
   close_after_ = true;
-  complete();
 }
 
 void Exchange::account() noexcept {

@@ -142,7 +142,7 @@ void Exchange::on_upstream_broken(Reason reason, base::Fault fault, int error) n
   if (fault.kind == base::Fault::Kind::kProtocol) cells.upstream_cx_protocol_error.add();
   cells.upstream_rq_rx_reset.add();
   if (response_began_) {
-    abort(Reason::kUpstreamTruncated);
+    truncate(Reason::kUpstreamTruncated);
   } else {
     reply(reason);
   }

@@ -127,7 +127,8 @@ void H2Session::take_head(H2Request& request, const Event& event) noexcept {
   if (HttpSession::draining()) start_drain();
   current_ = &request;
   if (event.too_large) {
-    request.exchange_.refuse(base::Reason::kHeadTooLarge);
+    request.exchange_.refuse(event.too_many ? base::Reason::kH2TooManyHeaders
+                                            : base::Reason::kH2HeadTooLarge);
   } else {
     request.exchange_.start({}, !event.end, request.stream_.head_bytes_received());
   }
@@ -187,6 +188,12 @@ void H2Session::reset(H2Request& request, H2Error code) noexcept {
   if (request.stream_.codec() == nullptr) return;
   codec_.reset(request.stream_, code);
   stream_.mark_dirty();
+}
+
+bool H2Session::reset_behind_body(H2Request& request) noexcept {
+  if (!codec_.reset_behind_body(request.stream_)) return false;
+  stream_.mark_dirty();
+  return true;
 }
 
 void H2Session::exchange_done(H2Request& request) noexcept {

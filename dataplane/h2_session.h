@@ -68,6 +68,8 @@ class H2Session : public HttpSession {
   void resume_body(H2Request& request) noexcept;
   void deadline_changed(H2Request& request) noexcept;
   void reset(H2Request& request, http::H2Error code) noexcept;
+  // See H2Codec::reset_behind_body(); the exchange learns that it is gone.
+  bool reset_behind_body(H2Request& request) noexcept;
   // The exchange is over; *request ends here.
   void exchange_done(H2Request& request) noexcept;
 

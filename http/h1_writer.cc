@@ -226,8 +226,8 @@ bool usually_has_body(Method method) noexcept {
 }
 
 bool is_target(std::string_view path) noexcept {
-  const char* const end = path.data() + path.size();
-  return !path.empty() && Scan::target(path.data(), {path.data(), end}) == end;
+  const char* const end = path.end();
+  return !path.empty() && Scan::target(path.begin(), {path.begin(), end}) == end;
 }
 
 bool put_request_line(HeadWriter* w, const RequestHead& head) noexcept {
@@ -244,16 +244,19 @@ bool put_request_line(HeadWriter* w, const RequestHead& head) noexcept {
   return true;
 }
 
-bool prepare(RequestHead* head) noexcept {
+bool is_same(const Field& host, std::string_view authority) noexcept {
+  return host.value_data == authority.data() ? host.value_size == authority.size()
+                                             : host.value() == authority;
+}
+
+// `lacks_host`: the head has no Host of its own.
+bool prepare(RequestHead* head, bool* lacks_host) noexcept {
   FieldList& fields = head->fields;
   const Field* const host = fields.find(HeaderId::kHost);
-  const bool same_host = host != nullptr && (host->value_data == head->authority.data()
-                                                 ? host->value_size == head->authority.size()
-                                                 : host->value() == head->authority);
-  if (!same_host) {
-    if (!is_valid_authority(head->authority) || !fields.set(HeaderId::kHost, head->authority)) {
-      return false;
-    }
+  *lacks_host = host == nullptr;
+  if (host == nullptr || !is_same(*host, head->authority)) {
+    if (!is_valid_authority(head->authority)) return false;
+    if (host != nullptr && !fields.set(HeaderId::kHost, head->authority)) return false;
   }
   const bool bodiless = head->framing.kind == Framing::Kind::kNone &&
                         !fields.has(HeaderId::kContentLength) && !usually_has_body(head->method);
@@ -305,10 +308,12 @@ bool put_status_line(HeadWriter* w, const ResponseHead& head, uint8_t minor) noe
 
 bool write_request_head(RequestHead* head, const base::BlockRef& block, base::Arena& arena,
                         base::Chain* out) noexcept {
-  if (!prepare(head)) return false;
+  bool lacks_host = false;
+  if (!prepare(head, &lacks_host)) return false;
   Atomically whole(out);
   HeadWriter w(block, arena, whole.chain());
   if (!put_request_line(&w, *head)) return false;
+  if (lacks_host) put_line(&w, "host", head->authority);
   for (const Field& field : head->fields) {
     if (!field.removed()) put_field(&w, field);
   }

@@ -30,7 +30,8 @@ void strip_hop_by_hop(RequestHead* head) noexcept;
 void strip_hop_by_hop(ResponseHead* head) noexcept;
 
 // The request line is the received one if path and method are untouched and the version is 1.1;
-// Host is taken from head.authority if that is not the value of the Host field any more.
+// Host is taken from head.authority if that is not the value of the Host field any more; where
+// there is none (HTTP/2), it comes first (RFC 9112 3.2).
 // Framing fields follow head.framing: kLength keeps or makes Content-Length, kChunked makes
 // Transfer-Encoding, kNone removes Transfer-Encoding and gives Content-Length: 0 to methods that
 // usually have a body. `block` holds the bytes that the head was parsed from; may be empty.

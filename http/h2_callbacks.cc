@@ -14,6 +14,7 @@ struct H2Callbacks {
   using Event = H2Codec::Event;
   using Role = H2Codec::Role;
   using Until = H2Codec::Until;
+  static constexpr int kResetStream = NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 
   static H2Codec& codec_of(void* user) noexcept { return *static_cast<H2Codec*>(user); }
   static H2Stream* stream_of(nghttp2_session* session, int32_t id) noexcept {
@@ -240,10 +241,11 @@ struct H2Callbacks {
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (!last) return static_cast<ssize_t>(size);
+    if (stream.cut_) return size != 0 ? static_cast<ssize_t>(size) : kResetStream;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (stream.trailers_out_ != nullptr) {
       *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-      if (!codec.submit_trailers(stream)) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+      if (!codec.submit_trailers(stream)) return kResetStream;
     }
     return static_cast<ssize_t>(size);
   }

@@ -115,6 +115,7 @@ class H2Stream {
   uint32_t low_ = 16 * 1024;
   uint32_t high_ = 64 * 1024;
   bool end_queued_ = false;
+  bool cut_ = false;  // what waits of the body is followed by RST_STREAM
   bool sent_end_ = false;
   bool deferred_ = false;  // nghttp2 waits for resume_data
   bool head_waits_ = false;
@@ -184,6 +185,7 @@ class H2Codec {
     Kind kind = Kind::kNone;
     bool end = false;
     bool too_large = false;  // server, kHead: beyond max_head_bytes or max_fields: answer 431
+    bool too_many = false;   // and it was max_fields
     // Of the bytes that were given; 0 only with kFailed, and with kBegin, after which the same
     // bytes are fed again.
     uint32_t consumed = 0;
@@ -242,6 +244,9 @@ class H2Codec {
   // RST_STREAM; the stream is detached at once and tells nothing more. A response's head that was
   // submitted goes out before it, what waits of the body does not.
   void reset(H2Stream& stream, H2Error code) noexcept;
+  // Server: RST_STREAM (INTERNAL_ERROR) behind what waits of the body, then kClosed. False: nothing
+  // waits; use reset().
+  bool reset_behind_body(H2Stream& stream) noexcept;
   // The two steps of a graceful end (RFC 9113 6.8): notice, then, a round trip later, the last id.
   void announce_shutdown() noexcept;
   void finish_shutdown() noexcept;

@@ -239,6 +239,7 @@ void H2Codec::finish_block(H2Stream* stream, bool end) noexcept {
     stream->head_done_ = true;
     event_->kind = Event::Kind::kHead;
     event_->too_large = stream->too_large_;
+    event_->too_many = block_.num_fields > options_.max_fields;
   } else {
     const bool interim = stream->response_->status / 100 == 1;
     if (interim && ++stream->num_interim_ > kMaxInterim) {

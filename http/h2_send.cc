@@ -236,6 +236,12 @@ void H2Codec::send_end(H2Stream& stream, const FieldList* trailers) noexcept {
   resume(stream);
 }
 
+bool H2Codec::reset_behind_body(H2Stream& stream) noexcept {
+  if (stream.codec_ != this || stream.end_queued_ || stream.out_.empty()) return false;
+  stream.end_queued_ = stream.cut_ = true;
+  return true;
+}
+
 void H2Codec::resume(H2Stream& stream) noexcept {
   if (!stream.deferred_) return;
   stream.deferred_ = false;

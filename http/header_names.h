@@ -170,7 +170,7 @@ inline bool same_bytes(const char* a, const char* b, size_t size) noexcept {
   std::memcpy(&last4, name.data() + name.size() - 4, sizeof(last4));
   const uint8_t id = kSlots.id[slot_of(last4, name[name.size() / 2], name.size())];
   const std::string_view known = kHeaderNames[id];
-  if (known.size() != name.size() || !same_bytes(known.data(), name.data(), name.size())) {
+  if (known.size() != name.size() || !same_bytes(known.begin(), name.begin(), name.size())) {
     return HeaderId::kOther;
   }
   return static_cast<HeaderId>(id);

@@ -67,6 +67,34 @@ TEST(H2Session, TooLargeHeadsAre431AndOthersGoOn) {
   EXPECT_EQ(client.stream(good).status(), 200);
 }
 
+// What came of it is the client's, also one that reads slowly.
+TEST(H2Session, AnAnswerThatBreaksOffIsPassedOnAndThenReset) {
+  ScriptedOrigin origin([](Socket& socket, int) {
+    socket.receive_until("\r\n\r\n");
+    socket.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+  });
+  TestProxy proxy(pair_config(Http::k1, origin.port()));
+  H2Peer fast(Socket::connect(proxy.port()), H2Peer::Role::kClient);
+  const int32_t one = fast.get("/");
+  ASSERT_TRUE(fast.run_until_ended(one));
+  EXPECT_EQ(fast.stream(one).body, "half");
+  EXPECT_EQ(fast.stream(one).reset, uint32_t{NGHTTP2_INTERNAL_ERROR});
+
+  H2Peer slow(Socket::connect(proxy.port()), H2Peer::Role::kClient,
+              {.settings = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1}}, .gives_window = false});
+  const int32_t two = slow.get("/");
+  ASSERT_TRUE(slow.run_until([&] { return slow.stream(two).body == "h"; }));
+  // The endpoint has gone by now, and is not held.
+  ASSERT_TRUE(proxy.wait_stat("cluster.c.upstream_rq_active", 0));
+  EXPECT_EQ(proxy.stat("http.in.downstream_rq_active"), 1u);
+  slow.raw(h2_frame(NGHTTP2_WINDOW_UPDATE, 0, two, std::string("\0\0\0\x10", 4)));
+  ASSERT_TRUE(slow.run_until_ended(two));
+  EXPECT_EQ(slow.stream(two).body, "half");
+  EXPECT_EQ(slow.stream(two).reset, uint32_t{NGHTTP2_INTERNAL_ERROR});
+  EXPECT_TRUE(proxy.wait_stat("http.in.downstream_rq_active", 0));
+  EXPECT_EQ(proxy.stat("http.in.downstream_rq_tx_reset"), 2u);
+}
+
 TEST(H2Session, MalformedRequestResetsOnlyItsStream) {
   EchoOrigin origin;
   TestProxy proxy(pair_config(Http::k1, origin.port()));

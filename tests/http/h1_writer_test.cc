@@ -86,6 +86,17 @@ TEST(H1Writer, AChangedPathOrHostIsComposed) {
   EXPECT_EQ(t.write(), "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n");
 }
 
+// As heads that came by HTTP/2 have none.
+TEST(H1Writer, AHostThatWasNoFieldComesFirst) {
+  Request r("GET /x HTTP/1.0\r\nX: y\r\n\r\n");
+  r.head.authority = "a.example:80";
+  EXPECT_EQ(r.write(), "GET /x HTTP/1.1\r\nhost: a.example:80\r\nx: y\r\n\r\n");
+  r.head.authority = "a\r\nb";
+  r.write();
+  EXPECT_FALSE(r.ok);
+  EXPECT_TRUE(r.chain.empty());
+}
+
 TEST(H1Writer, FramingFieldsFollowTheFraming) {
   Request as_is("POST /t HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
   EXPECT_EQ(as_is.write(), "POST /t HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n");

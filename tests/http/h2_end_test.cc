@@ -138,6 +138,47 @@ TEST_F(H2End, AnAnswerAndAResetInOneTurnAreBothSent) {
   EXPECT_TRUE(sent.stream.by_peer());
 }
 
+TEST_F(H2End, AResetBehindABodyLetsItOutFirst) {
+  H2Message& sent = client.request("GET", "/", true);
+  pump(client, server);
+  H2Message& answer = server.last();
+  ASSERT_TRUE(server.respond(answer, 200, false));
+  EXPECT_FALSE(server.codec->reset_behind_body(answer.stream));  // none waits
+  const size_t window = client.options.initial_stream_window;
+  server.send_text(answer, std::string(window + 10, 'a'));
+  EXPECT_TRUE(server.codec->reset_behind_body(answer.stream));
+  server.send_text(answer, "too late");
+  client.consume = false;
+  pump(client, server);
+  EXPECT_EQ(sent.body.size(), window);
+  EXPECT_EQ(sent.news & H2Stream::kClosed, 0);
+  EXPECT_EQ(answer.news & H2Stream::kClosed, 0);
+
+  client.codec->consume(sent.stream, static_cast<uint32_t>(window));
+  pump(client, server);
+  EXPECT_EQ(sent.body, std::string(window + 10, 'a'));
+  EXPECT_FALSE(sent.ended);
+  EXPECT_EQ(sent.stream.error(), H2Error::kInternal);
+  EXPECT_TRUE(sent.stream.by_peer());
+  EXPECT_NE(answer.news & H2Stream::kClosed, 0);
+  EXPECT_EQ(answer.news & H2Stream::kSentEnd, 0);
+  EXPECT_EQ(server.cells.pending_send_bytes.get(), 0);
+  EXPECT_FALSE(server.failed());
+}
+
+TEST_F(H2End, AnOwnerMayGoWhileItsResetWaitsBehindABody) {
+  H2Message& sent = client.request("GET", "/", true);
+  pump(client, server);
+  ASSERT_TRUE(server.respond(server.last(), 200, false));
+  server.send_text(server.last(), "half");
+  ASSERT_TRUE(server.codec->reset_behind_body(server.last().stream));
+  server.destroy(server.last());
+  pump(client, server);
+  EXPECT_TRUE(sent.has_head);
+  EXPECT_EQ(sent.stream.error(), H2Error::kInternal);
+  EXPECT_EQ(server.cells.pending_send_bytes.get(), 0);
+}
+
 // A complete request and an answer without body: nothing is left to reset.
 TEST_F(H2End, AnAnsweredStreamMayGoAtOnce) {
   client.request("GET", "/", true);

@@ -203,6 +203,7 @@ TEST_F(H2Head, TooManyFieldsAreMarkedAndTheConnectionGoesOn) {
   m = receive(with(101, 3));
   EXPECT_TRUE(m->has_head);
   EXPECT_TRUE(m->too_large);
+  EXPECT_TRUE(m->too_many);
   EXPECT_EQ(m->request.path, "/t");
   EXPECT_EQ(server->cells.header_overflow.get(), 1u);
   ASSERT_TRUE(server->respond(*m, 431, true));
@@ -222,6 +223,7 @@ TEST_F(H2Head, TooManyBytesToTheByte) {
     H2Message* const m = receive(get(1, {{"x", value}}));
     EXPECT_TRUE(m->has_head);
     EXPECT_EQ(m->too_large, more == 1);
+    EXPECT_FALSE(m->too_many);
   }
 }
 

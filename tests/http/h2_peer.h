@@ -29,6 +29,7 @@ struct H2Message {
   std::vector<uint16_t> interims;
   bool has_head = false;
   bool too_large = false;
+  bool too_many = false;
   bool ended = false;  // the peer's side
   bool has_trailers = false;
   uint8_t news = 0;  // all that ever came
@@ -174,6 +175,7 @@ class H2Peer {
       case Kind::kHead:
         m->has_head = true;
         m->too_large = event.too_large;
+        m->too_many = event.too_many;
         m->ended = event.end;
         break;
       case Kind::kData:

@@ -218,6 +218,7 @@ def connects(*configs, cluster_name="origin"):
 # CONNECT: allowed by listener or route, ended here or passed on.
 UPGRADE_CONNECT = {"upgrade_type": "CONNECT"}
 ENDS_HERE = UPGRADE_CONNECT | {"connect_config": {}}
+OVER_HTTP2 = {"http2_protocol_options": {"allow_connect": True}}
 CONNECT_LISTENERS = {
     "connect_none": ({}, connects()),
     "connect_listener": ({"upgrade_configs": [UPGRADE_CONNECT]}, connects()),
@@ -268,7 +269,7 @@ LISTENERS = {
     "old_host": {"http_protocol_options": {"accept_http_10": True,
                                            "default_host_for_http_10": "default.example"}},
     "filters": {"http_filters": FILTERS},
-    "websocket": {"upgrade_configs": [{"upgrade_type": "websocket"}]},
+    "websocket": OVER_HTTP2 | {"upgrade_configs": [{"upgrade_type": "websocket"}]},
     "via": {"via": "me", "always_set_request_id_in_response": True,
             "preserve_external_request_id": True, "use_remote_address": True},
     "no_id": {"generate_request_id": False, "server_header_transformation": "PASS_THROUGH"},
@@ -291,7 +292,7 @@ def bootstrap(proxy):
     listeners = [listener(proxy, name, HOSTS, LOG_FORMAT, **options)
                  for name, options in LISTENERS.items()]
     listeners.append(listener(proxy, "hosts", ONE_HOST, LOG_FORMAT))
-    listeners += [listener(proxy, name, hosts, LOG_FORMAT, **options)
+    listeners += [listener(proxy, name, hosts, LOG_FORMAT, **(options | OVER_HTTP2))
                   for name, (options, hosts) in CONNECT_LISTENERS.items()]
     breakers = {"circuit_breakers": {"thresholds": [{"max_requests": 0}]}}
     return {

@@ -60,7 +60,7 @@ def status_only(value):
 HEADERS = r"(origin|response) \d headers"
 REQUEST_LOG = r"log 0 (method|path|original_path|authority|xff|user_agent)"
 
-RULES = [
+HTTP1_RULES = [
     # Forwarded headers.
     Rule("", r"origin \d headers|log \d xff", last_forwarded,
          "a peer on loopback is told as itself; Envoy writes an address of the node"),
@@ -170,31 +170,87 @@ RULES = [
          "an end in the middle of a body is a connection that ended (UC), not bytes that are wrong"),
     Rule("^filters: ", HEADERS, apart("x-last"),
          "a field that is overwritten keeps its place"),
-    Rule("default host$", "origin 0 headers", apart("host"),
-         "a host that the client did not send stands among the lines that are added"),
 ]
 
 
-def reason_for(name, part, ours, theirs, used):
-    """True where rules explain the difference; they are added to `used`."""
-    needed = []
-    for i, rule in enumerate(RULES):
-        if not (re.search(rule.cases, name) and re.fullmatch(rule.parts, part)):
-            continue
-        changed = rule.change(ours), rule.change(theirs)
-        if changed != (ours, theirs):
-            needed.append(i)
-            ours, theirs = changed
-        if ours == theirs:
-            used.update(needed)
-            return True
-    return None
+class Rules:
+    """Each of `rules` must be needed; those in `also` may be."""
+
+    def __init__(self, rules, also=()):
+        self.rules = [*rules, *also]
+        self.num_needed = len(rules)
+
+    def reason_for(self, name, part, ours, theirs, used):
+        """True where rules explain the difference; they are added to `used`."""
+        needed = []
+        for i, rule in enumerate(self.rules):
+            if not (re.search(rule.cases, name) and re.fullmatch(rule.parts, part)):
+                continue
+            changed = rule.change(ours), rule.change(theirs)
+            if changed != (ours, theirs):
+                needed.append(i)
+                ours, theirs = changed
+            if ours == theirs:
+                used.update(needed)
+                return True
+        return None
+
+    def unused(self, used):
+        return [f"{r.cases!r} {r.parts!r}: {r.reason}"
+                for i, r in enumerate(self.rules[:self.num_needed])
+                if i not in used and not r.races]
+
+    def still_open(self, used):
+        return [f"{r.cases!r}: {r.reason}" for i, r in enumerate(self.rules)
+                if i in used and r.open]
 
 
-def unused(used):
-    return [f"{r.cases!r} {r.parts!r}: {r.reason}" for i, r in enumerate(RULES)
-            if i not in used and not r.races]
-
-
-def still_open(used):
-    return [f"{r.cases!r}: {r.reason}" for i, r in enumerate(RULES) if i in used and r.open]
+HTTP1 = Rules(HTTP1_RULES)
+OF_STREAM = r"end|response 0 end"
+HTTP2_RULES = [
+    Rule("^bad: |^te |^connect with(out)? a|extended: ", OF_STREAM, anything,
+         "a malformed message ends its stream, not those of others (RFC 9113 8.1.1); Envoy closes"),
+    Rule("^te |underscore_reject|^connect with", r"log 0 (details|flags|long_flags)", anything,
+         "of a malformed message the log says so; Envoy names the field, or a reset by the peer"),
+    Rule("^te (gzip|with more)|^connect with", REQUEST_LOG, anything,
+         "of a refused head the log shows what could be read"),
+    Rule("underscore_reject", "response 0 end", anything,
+         "PROTOCOL_ERROR says whose fault it is (RFC 9113 7)"),
+    Rule("^too ", r"response 0 .*|log 0 (code|sent|flags|long_flags)", anything,
+         "431 says what was too much (RFC 6585 5); Envoy resets the stream"),
+    Rule("host and another authority|padded value|^connect with", ".*", anything,
+         "malformed (RFC 9113 8.2.1, 8.3.1, 8.5); Envoy passes it on"),
+    Rule("^scheme https, redirect|redirect of forwarded proto", "response 0 headers",
+         without("location: .*"),
+         "the client's scheme is that of its connection, or what a trusted proxy says of it; "
+         "Envoy believes :scheme"),
+    Rule("scheme https, redirect|^grpc: /redirect", r"log 0 path", anything,
+         "the log shows the path that was asked for, not what became of it"),
+    Rule("^grpc: /redirect", HEADERS, apart("location"), "the order of our own fields"),
+    Rule("^grpc: /refused", r"log 0 details", anything,
+         "the system's error is %UPSTREAM_TRANSPORT_FAILURE_REASON%; Envoy appends it here too"),
+    Rule("^grpc: /(empty|full)", r"log 0 (attempts|upstream_(host|name))", anything,
+         "attempts are connections that were asked for: here there was none"),
+    Rule("^an empty body|^trailers behind", r"origin 0 (trailers|headers)", anything,
+         "trailers are passed on, also behind no body"),
+    Rule("^another method", "origin 0 headers", without("content-length: 0"),
+         "a request without a body is passed on as it came (RFC 9110 8.6); Envoy adds a length"),
+    Rule("client resets|^bad: body |trailers$", r"origin 0 .*|log 0 (received|upstream_.*)",
+         anything, races=True,
+         reason="how far a request got that its client gave up depends on what arrives together"),
+    Rule("^connect that ends at once", ".*", anything,
+         "a client that has no more to say half-closes its tunnel; Envoy's upstream ends it all"),
+    Rule("cookie crumbs", "origin 0 headers", apart("cookie"),
+         "crumbs are joined where the first stood; Envoy puts them at the end"),
+    Rule("^extended: (websocket|refused)", "response 0 headers",
+         without("x-envoy-upstream-service-time: .*"),
+         "the answer to an upgrade has the upstream's time too"),
+    Rule("^extended: websocket", r"log 0 (details|flags|long_flags)", anything,
+         "a tunnel that its client ends is no failure"),
+    Rule("^extended: another", r"log 0 (cluster|cluster_raw|method|route)", anything,
+         "an upgrade that is not allowed is refused before a route is looked for, and was a CONNECT"),
+    Rule("statistics", r"http\.(plain|few|idle|websocket|connect_\w+)\.downstream_"
+         r"(rq_(rx|tx)_reset|cx_protocol_error|rq_http2_total|cx_http2_total|rq_[1-5]xx)", anything,
+         "sums over cases with differences that are wanted above"),
+]
+HTTP2 = Rules(HTTP2_RULES, also=HTTP1_RULES)
