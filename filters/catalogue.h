@@ -104,11 +104,15 @@ class FilterChain {
   uint8_t index_ = kAnyChain;
 };
 
-// The on_demand filter's settings, if it is the one at which the request stopped; else null.
+// The on_demand filter's settings for this route, if it is the one at which the request stopped;
+// else null.
 inline const FilterOnDemand* stopped_on_demand(const ChainRun& run) noexcept {
   const size_t behind = run.next[static_cast<size_t>(Phase::kRequest)];
   if (behind == 0 || run.chain.kinds[behind - 1] != kind_of<OnDemand>()) return nullptr;
-  return static_cast<const FilterOnDemand*>(run.chain.configs[behind - 1]);
+  const void* const of_route =
+      run.chain.route_configs != nullptr ? run.chain.route_configs[behind - 1] : nullptr;
+  return static_cast<const FilterOnDemand*>(of_route != nullptr ? of_route
+                                                                : run.chain.configs[behind - 1]);
 }
 
 // Canonical name by kind (its place in AnyChain); type URL to kind, -1 when unknown.

@@ -51,6 +51,34 @@ struct Names {
 struct Merged {
   RouteFilters::Says says = RouteFilters::Says::kNothing;
   HeaderMutation::RouteConfig mutations;
+  std::shared_ptr<const FilterOnDemand> on_demand;
+
+  absl::Status add(const RouteFilterValue& value, std::string_view at) {
+    if (says == RouteFilters::Says::kNothing) {
+      says = value.disabled ? RouteFilters::Says::kOff : RouteFilters::Says::kOn;
+    }
+    if (value.disabled) return absl::OkStatus();
+    if (const auto* own = std::get_if<FilterOnDemand>(&value.config)) {
+      if (on_demand == nullptr) on_demand = std::make_shared<const FilterOnDemand>(*own);
+    } else if (const auto* mutation = std::get_if<RouteHeaderMutation>(&value.config)) {
+      auto compiled =
+          compile_level(*mutation, base::cat(at, "typed_per_filter_config[\"", value.name, "\"]"));
+      if (!compiled.ok()) return compiled.status();
+      mutations.levels.push_back(*std::move(compiled));
+    }
+    return absl::OkStatus();
+  }
+  RouteFilters::Entry entry(std::string_view name) && {
+    RouteFilters::Entry out{.name = filter_name(name), .says = says};
+    if (on_demand != nullptr) {
+      out.kind = kind_of<OnDemand>();
+      out.config = std::move(on_demand);
+    } else if (!mutations.levels.empty()) {
+      out.kind = kind_of<HeaderMutation>();
+      out.config = std::make_shared<const HeaderMutation::RouteConfig>(std::move(mutations));
+    }
+    return out;
+  }
 };
 
 }  // namespace
@@ -78,25 +106,13 @@ absl::StatusOr<std::shared_ptr<const RouteFilters>> RouteFilters::compile(
   for (const Level& level : levels) {
     if (level.values == nullptr) continue;
     for (const RouteFilterValue& value : *level.values) {
-      Merged& into = merged[value.name];
-      if (into.says == Says::kNothing) into.says = value.disabled ? Says::kOff : Says::kOn;
-      const auto* mutation = std::get_if<RouteHeaderMutation>(&value.config);
-      if (mutation == nullptr || value.disabled) continue;
-      auto compiled = compile_level(
-          *mutation, base::cat(level.at, "typed_per_filter_config[\"", value.name, "\"]"));
-      if (!compiled.ok()) return compiled.status();
-      into.mutations.levels.push_back(*std::move(compiled));
+      if (absl::Status s = merged[value.name].add(value, level.at); !s.ok()) return s;
     }
   }
   if (merged.empty()) return std::shared_ptr<const RouteFilters>();
   auto out = std::make_shared<RouteFilters>();
   for (auto& [name, from] : merged) {
-    Entry entry{.name = filter_name(name), .says = from.says};
-    if (!from.mutations.levels.empty()) {
-      entry.kind = kind_of<HeaderMutation>();
-      entry.config = std::make_shared<const HeaderMutation::RouteConfig>(std::move(from.mutations));
-    }
-    out->entries_.push_back(std::move(entry));
+    out->entries_.push_back(std::move(from).entry(name));
   }
   return std::shared_ptr<const RouteFilters>(std::move(out));
 }

@@ -30,9 +30,18 @@ struct RouteHeaderMutation {
   std::vector<std::string> response_remove;
 };
 
+// Where a request waits for routes that nobody has asked for yet, and where `odcds` is set for
+// clusters.
+struct FilterOnDemand {
+  bool odcds = false;
+  uint32_t source = 0;  // of clusters: the configuration source, by number
+  int64_t timeout_ns = 5'000'000'000;
+};
+
 // What typed_per_filter_config says of the filter that the chain calls `name`. Without a
-// configuration it only switches the filter on or off.
-using RouteFilterConfig = std::variant<std::monostate, RouteHeaderMutation>;
+// configuration it only switches the filter on or off. The most specific FilterOnDemand stands in
+// for that of the chain.
+using RouteFilterConfig = std::variant<std::monostate, RouteHeaderMutation, FilterOnDemand>;
 struct RouteFilterValue {
   std::string name;
   bool disabled = false;
@@ -42,14 +51,6 @@ struct RouteFilterValue {
 struct FilterRouter {
   bool suppress_envoy_headers = false;
   bool dynamic_stats = true;
-};
-
-// Where a request waits for routes that nobody has asked for yet, and where `odcds` is set for
-// clusters.
-struct FilterOnDemand {
-  bool odcds = false;
-  uint32_t source = 0;  // of clusters: the configuration source, by number
-  int64_t timeout_ns = 5'000'000'000;
 };
 
 // In place of a configuration that has not come.

@@ -32,6 +32,9 @@ std::string inherited_text(const RouteConfigValue& config, const CompileOptions&
       write_edits({m->request_add, m->request_remove}, &out);
       write_edits({m->response_add, m->response_remove}, &out);
     }
+    if (const auto* d = std::get_if<filters::FilterOnDemand>(&f.config)) {
+      base::cat_to(out, d->odcds, ' ', d->source, ' ', d->timeout_ns, ';');
+    }
   }
   return out;
 }

@@ -66,6 +66,9 @@ class Key {
     if (const auto* m = std::get_if<filters::RouteHeaderMutation>(&f.config)) {
       add(m->request_add, m->request_remove, m->response_add, m->response_remove);
     }
+    if (const auto* d = std::get_if<filters::FilterOnDemand>(&f.config)) {
+      add(d->odcds, d->source, d->timeout_ns);
+    }
   }
 
   std::string text_;

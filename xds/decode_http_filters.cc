@@ -23,6 +23,7 @@ using ProtoRouteMutation =
     ::envoy::extensions::filters::http::header_mutation::v3::HeaderMutationPerRoute;
 using filters::RouteFilterValue;
 using filters::RouteHeaderMutation;
+using ProtoRouteOnDemand = ::envoy::extensions::filters::http::on_demand::v3::PerRouteConfig;
 using ProtoOnDemand = ::envoy::extensions::filters::http::on_demand::v3::OnDemand;
 using ProtoRouter = ::envoy::extensions::filters::http::router::v3::Router;
 
@@ -76,10 +77,47 @@ absl::StatusOr<FilterHeaderMutation> decode_header_mutation(const Context& conte
   return out;
 }
 
+// Of the filter itself or of a route: both have but `odcds`, and without it clusters are not asked
+// for.
+template <typename Message>
+absl::StatusOr<FilterOnDemand> decode_on_demand(const Context& context, const Path& at,
+                                                const google::protobuf::Any& any) {
+  auto in = context.unpack_as<Message>(any, at);
+  if (!in.ok()) return in.status();
+  FilterOnDemand out;
+  if (!in->has_odcds()) return out;
+  const Path inside = Context::inside(any, at);
+  const Path odcds(inside, "odcds");
+  const Path source(odcds, "source");
+  if (!in->odcds().resources_locator().empty()) {
+    return context.error(Path(odcds, "resources_locator"),
+                         "is not supported yet; clusters are asked for by their names");
+  }
+  out.odcds = true;
+  std::chrono::nanoseconds unused{0};
+  absl::Status s =
+      decode_config_source(context, source, in->odcds().source(), &out.source, &unused);
+  if (s.ok()) s = require_delta(context, source, out.source);
+  if (!s.ok()) return s;
+  if (!in->odcds().has_timeout()) return out;
+  std::chrono::nanoseconds timeout{0};
+  s = decode_duration(context, Path(odcds, "timeout"), in->odcds().timeout(), &timeout);
+  if (!s.ok()) return s;
+  out.timeout_ns = timeout.count();
+  return out;
+}
+
 // The configuration of one filter for routes. False: not one of ours.
 absl::StatusOr<bool> decode_route_filter(const Context& context, const Path& at,
                                          const google::protobuf::Any& any, RouteFilterValue* out) {
-  if (context.type_of(any) != ProtoRouteMutation::descriptor()->full_name()) return false;
+  const std::string type = context.type_of(any);
+  if (type == ProtoRouteOnDemand::descriptor()->full_name()) {
+    auto on_demand = decode_on_demand<ProtoRouteOnDemand>(context, at, any);
+    if (!on_demand.ok()) return on_demand.status();
+    out->config = *std::move(on_demand);
+    return true;
+  }
+  if (type != ProtoRouteMutation::descriptor()->full_name()) return false;
   auto in = context.unpack_as<ProtoRouteMutation>(any, at);
   if (!in.ok()) return in.status();
   RouteHeaderMutation value;
@@ -130,33 +168,6 @@ absl::StatusOr<FilterRouter> decode_router(const Context& context, const Path& a
   return out;
 }
 
-absl::StatusOr<FilterOnDemand> decode_on_demand(const Context& context, const Path& at,
-                                                const google::protobuf::Any& any) {
-  auto in = context.unpack_as<ProtoOnDemand>(any, at);
-  if (!in.ok()) return in.status();
-  FilterOnDemand out;
-  if (!in->has_odcds()) return out;
-  const Path inside = Context::inside(any, at);
-  const Path odcds(inside, "odcds");
-  const Path source(odcds, "source");
-  if (!in->odcds().resources_locator().empty()) {
-    return context.error(Path(odcds, "resources_locator"),
-                         "is not supported yet; clusters are asked for by their names");
-  }
-  out.odcds = true;
-  std::chrono::nanoseconds unused{0};
-  absl::Status s =
-      decode_config_source(context, source, in->odcds().source(), &out.source, &unused);
-  if (s.ok()) s = require_delta(context, source, out.source);
-  if (!s.ok()) return s;
-  if (!in->odcds().has_timeout()) return out;
-  std::chrono::nanoseconds timeout{0};
-  s = decode_duration(context, Path(odcds, "timeout"), in->odcds().timeout(), &timeout);
-  if (!s.ok()) return s;
-  out.timeout_ns = timeout.count();
-  return out;
-}
-
 // A filter that we do not have, named at `at`: may it be left out?
 absl::Status leave_out(const Context& context, const Path& at, const hcm::HttpFilter& in,
                        const std::string& type) {
@@ -191,7 +202,7 @@ absl::StatusOr<std::optional<filters::FilterConfig>> decode_config(
     return filters::FilterConfig(*std::move(mutation));
   }
   if (type == ProtoOnDemand::descriptor()->full_name()) {
-    auto on_demand = decode_on_demand(context, at, any);
+    auto on_demand = decode_on_demand<ProtoOnDemand>(context, at, any);
     if (!on_demand.ok()) return on_demand.status();
     return filters::FilterConfig(*std::move(on_demand));
   }

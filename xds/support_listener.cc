@@ -135,6 +135,7 @@ upstream_log_options: upstream requests are not logged apart yet
 suppress_grpc_request_failure_code_stats: gRPC status codes are not counted yet
 )"},
       {"envoy.extensions.filters.http.on_demand.v3.OnDemand", "odcds"},
+      {"envoy.extensions.filters.http.on_demand.v3.PerRouteConfig", "odcds"},
       {"envoy.extensions.filters.http.on_demand.v3.OnDemandCds",
        "source resources_locator timeout"},
       {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",

@@ -56,6 +56,26 @@ std::vector<RouteFilterValue> adds(std::string name, std::string value) {
   return {{std::move(name), false, std::move(mutation)}};
 }
 
+TEST(RouteFiltersTest, TheMostSpecificOnDemandStandsInForTheChains) {
+  const auto on = [](uint32_t source) {
+    return std::vector<RouteFilterValue>{{"od", false, FilterOnDemand{true, source, 1}}};
+  };
+  const auto route = on(1), host = on(2);
+  const std::vector<RouteFilterValue> off = {{"od", false, FilterOnDemand{}}};
+  const auto source_of = [](std::initializer_list<const std::vector<RouteFilterValue>*> from) {
+    std::vector<RouteFilters::Level> levels;
+    for (const auto* values : from) levels.push_back({values, ""});
+    const auto merged = RouteFilters::compile(levels);
+    const RouteFilters::Entry* const entry = (*merged)->find(filter_name("od"));
+    EXPECT_EQ(entry->kind, kind_of<OnDemand>());
+    const auto* config = static_cast<const FilterOnDemand*>(entry->config.get());
+    return config->odcds ? static_cast<int>(config->source) : -1;
+  };
+  EXPECT_EQ(source_of({&route, &host}), 1);
+  EXPECT_EQ(source_of({nullptr, &host}), 2);
+  EXPECT_EQ(source_of({&off, &host}), -1);
+}
+
 // What the levels add to a request behind the filter's own "0".
 std::string added(const std::vector<RouteFilterValue>& route,
                   const std::vector<RouteFilterValue>& host,

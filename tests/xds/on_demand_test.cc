@@ -267,6 +267,34 @@ TEST_F(XdsOdcds, ABodyThatComesMeanwhileIsKept) {
   EXPECT_EQ(origin.last_request().body.size(), 300'000u);
 }
 
+// What a route says stands in for what the chain's filter says.
+TEST_F(XdsOdcds, Rule135RoutesMayAskOrNot) {
+  constexpr std::string_view kOf =
+      "typed_per_filter_config: {od: {\"@type\": type.googleapis.com/"
+      "envoy.extensions.filters.http.on_demand.v3.PerRouteConfig";
+  start();
+  EXPECT_THAT(send(kL, {direct_listener("origin"), listener_of_filters("in", rds(), filter())}),
+              IsEmpty());
+  EXPECT_THAT(
+      send(kR,
+           {base::cat(
+               "{name: r, virtual_hosts: [{name: off, domains: [off.test], ", kOf,
+               "}}, routes: [{match: {prefix: /, headers: [{name: x-on, present_match: true}]}, "
+               "route: {cluster: late}, ",
+               kOf,
+               ", odcds: {source: {ads: {}}, timeout: 2s}}}}, "
+               "{match: {prefix: /}, route: {cluster: late}}]}]}")}),
+      IsEmpty());
+  ASSERT_TRUE(serves("in"));
+  EXPECT_EQ(get("off.test"), "503 ");
+  EXPECT_EQ(asked(), 0u);
+  const auto request = ask(port_of("in"), "off.test", "x-on: 1\r\n");
+  ASSERT_TRUE(asks_for("late"));
+  main.advance(2 * kSec);
+  EXPECT_EQ(answer_of(request), "503 ");
+  EXPECT_EQ(assembler->demands().stats().timed_out, 1u);
+}
+
 TEST_F(XdsOdcds, Rule135TheTimeoutIsTheFilters) {
   go_odcds(", timeout: 2s");
   const auto request = ask(port_of("in"), "a.test");
