@@ -227,7 +227,7 @@ void Exchange::run_filters() noexcept {
   const filters::ChainConfigs* configs = &chain.configs();
   filters::ChainConfigs of_route;
   if (match_.route != nullptr && match_.route->policy().filters != nullptr) [[unlikely]] {
-    if (!chain.for_route(*match_.route->policy().filters, arena_, &of_route)) {
+    if (!chain.for_route(match_.route->filters(random_, &pin_->runtime), arena_, &of_route)) {
       return reply(Reason::kInternal);
     }
     configs = &of_route;

@@ -33,7 +33,9 @@ struct Target {
 struct WeightedTarget : Target {
   uint64_t upper = 0;  // sum of the weights up to and including this one
   uint32_t weight = 0;
-  base::RuntimeKey key;  // may say another weight
+  uint32_t index = 0;                                    // in the configuration
+  base::RuntimeKey key;                                  // may say another weight
+  std::shared_ptr<const filters::RouteFilters> filters;  // read where filters_by_target
 };
 
 struct PathRewriteRule {
@@ -123,8 +125,10 @@ struct RoutePolicy {
   std::vector<WeightedTarget> weighted;  // kWeighted
   uint64_t total_weight = 0;
   bool weights_by_runtime = false;
+  bool filters_by_target = false;  // a weighted cluster says something of filters
 
-  std::shared_ptr<const filters::RouteFilters> filters;  // null: the chain runs as it is
+  // Null: the chain runs as it is. Else see Route::filters().
+  std::shared_ptr<const filters::RouteFilters> filters;
   PathRewriteRule path_rewrite;
   HostRewriteRule host_rewrite;
   std::unique_ptr<const RetryRule> retry;  // the route's, or its virtual host's; null: none
@@ -151,6 +155,10 @@ struct alignas(64) Route {
   // a binary search, or where weights have runtime keys two walks over them; otherwise the route's
   // own. The cluster's slot is cluster_of(target).
   const Target& target(uint64_t random, const base::RuntimeValues* runtime) const noexcept;
+  // What it changes about the chain's filters: with the weighted cluster that target() picks, where
+  // that says something of them. Only if policy().filters is not null.
+  const filters::RouteFilters& filters(uint64_t random,
+                                       const base::RuntimeValues* runtime) const noexcept;
   ClusterId cluster_of(const Target& target) const noexcept {
     return action == Action::kWeighted ? target.cluster : cluster;
   }

@@ -75,6 +75,7 @@ struct WeightedCluster {
   HeaderEdits response_headers;
   std::string host_rewrite;
   std::string runtime_key;  // its value counts in place of weight; empty: none
+  std::vector<filters::RouteFilterValue> filters = {};  // typed_per_filter_config
 };
 
 struct PathRewrite {

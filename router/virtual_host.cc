@@ -65,6 +65,13 @@ const Target& Route::target(uint64_t random, const base::RuntimeValues* runtime)
   return *std::upper_bound(p.weighted.begin(), p.weighted.end(), at, above);
 }
 
+const filters::RouteFilters& Route::filters(uint64_t random,
+                                            const base::RuntimeValues* runtime) const noexcept {
+  const RoutePolicy& p = policy();
+  if (!p.filters_by_target) return *p.filters;
+  return *static_cast<const WeightedTarget&>(target(random, runtime)).filters;
+}
+
 std::string Route::source() const {
   return base::cat(virtual_host().source(), ".routes[", index, "]");
 }

@@ -52,7 +52,8 @@ class Key {
     add(r.retry_on, r.num_retries, r.per_try_timeout, r.retriable_status_codes);
   }
   void one(const WeightedCluster& w) {
-    add(w.cluster, w.weight, w.runtime_key, w.request_headers, w.response_headers, w.host_rewrite);
+    add(w.cluster, w.weight, w.runtime_key, w.request_headers, w.response_headers, w.host_rewrite,
+        w.filters);
   }
   void one(const StringMatch& s) { add(s.kind, s.text, s.ignore_case); }
   void one(const HeaderMatch& h) {
@@ -262,9 +263,7 @@ class VirtualHostCompiler {
 
   absl::Status compile_policy(const RouteValue& value, const std::string& at, RoutePolicy* policy) {
     if (absl::Status s = edits(nullptr, value, at, at, &policy->target); !s.ok()) return s;
-    const filters::RouteFilters::Level levels[] = {
-        {&value.filters, at + "."}, {&value_.filters, at_ + "."}, {inherited_.filters, ""}};
-    auto route_filters = filters::RouteFilters::compile(levels);
+    auto route_filters = filters_of(nullptr, "", value, at);
     if (!route_filters.ok()) return route_filters.status();
     policy->filters = *std::move(route_filters);
     switch (value.action) {
@@ -276,6 +275,36 @@ class VirtualHostCompiler {
         policy->direct =
             std::make_unique<DirectRule>(DirectRule{value.direct.status, value.direct.body});
         return absl::OkStatus();
+    }
+    return absl::OkStatus();
+  }
+
+  using Filters = std::shared_ptr<const filters::RouteFilters>;
+  absl::StatusOr<Filters> filters_of(const WeightedCluster* cluster, const std::string& cluster_at,
+                                     const RouteValue& value, const std::string& at) {
+    const filters::RouteFilters::Level levels[] = {
+        {cluster != nullptr ? &cluster->filters : nullptr, cluster_at + "."},
+        {&value.filters, at + "."},
+        {&value_.filters, at_ + "."},
+        {inherited_.filters, ""}};
+    return filters::RouteFilters::compile(levels);
+  }
+
+  // Of each target, where one of them says something.
+  absl::Status compile_target_filters(const RouteValue& value, const std::string& at,
+                                      RoutePolicy* policy) {
+    const auto says = [](const WeightedCluster& w) { return !w.filters.empty(); };
+    policy->filters_by_target =
+        std::any_of(value.forward.weighted.begin(), value.forward.weighted.end(), says);
+    if (!policy->filters_by_target) return absl::OkStatus();
+    const auto nothing = std::make_shared<const filters::RouteFilters>();
+    if (policy->filters == nullptr) policy->filters = nothing;
+    for (WeightedTarget& target : policy->weighted) {
+      const WeightedCluster& from = value.forward.weighted[target.index];
+      auto merged = filters_of(
+          &from, cat(at, ".route.weighted_clusters.clusters[", target.index, "]"), value, at);
+      if (!merged.ok()) return merged.status();
+      target.filters = *merged != nullptr ? *std::move(merged) : nothing;
     }
     return absl::OkStatus();
   }
@@ -299,6 +328,7 @@ class VirtualHostCompiler {
     policy->connect_terminates = forward.connect_terminates;
     compile_retry(forward.retry.has_value() ? forward.retry : value_.retry, policy);
     if (absl::Status s = compile_weighted(value, at, policy); !s.ok()) return s;
+    if (absl::Status s = compile_target_filters(value, at, policy); !s.ok()) return s;
     if (absl::Status s = rewrite(forward.path_rewrite, at + ".route", &policy->path_rewrite);
         !s.ok()) {
       return s;
@@ -334,6 +364,7 @@ class VirtualHostCompiler {
       if (from.weight == 0 && !key) continue;  // is never picked
       WeightedTarget& to = policy->weighted.emplace_back();
       policy->weights_by_runtime = policy->weights_by_runtime || key;
+      to.index = static_cast<uint32_t>(i);
       to.weight = from.weight;
       to.key = std::move(key);
       to.cluster = cluster_id(from.cluster);

@@ -44,15 +44,10 @@ absl::Status decode_cluster_weight(const Context& context, const Path& at,
   if (in.name().empty()) {
     return context.error(Path(at, "name"), "is required; cluster_header is not supported here yet");
   }
-  std::vector<filters::RouteFilterValue> settings;
-  if (absl::Status s = decode_filter_settings(context, at, in.typed_per_filter_config(), &settings);
+  if (absl::Status s =
+          decode_filter_settings(context, at, in.typed_per_filter_config(), &out->filters);
       !s.ok()) {
     return s;
-  }
-  if (!settings.empty()) {
-    return context.error(Path(at, "typed_per_filter_config"),
-                         "settings of a filter per weighted cluster are not supported yet; set "
-                         "them on the route");
   }
   out->cluster = normal_name(in.name());
   out->weight = in.weight().value();

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "base/text.h"
 #include "tests/dataplane/asking.h"
@@ -14,6 +16,7 @@ namespace {
 
 using testing::ask;
 using testing::EchoOrigin;
+using ::testing::ElementsAre;
 using testing::forward_route;
 using testing::kGet;
 using testing::Message;
@@ -76,6 +79,48 @@ TEST(Exchange, RoutesChangeWhatFiltersDo) {
     EXPECT_EQ(joined(answer, "x-chain"), reversed);
     EXPECT_EQ(joined(answer, "x-route"), row.route);
   }
+}
+
+// The cluster that is picked says more than its route; the same one takes the request.
+TEST(Exchange, WeightedClustersChangeWhatFiltersDo) {
+  EchoOrigin origin;
+  auto config = one_cluster(origin.port());
+  config.http.filters = {mutating("m", "1"), {"router", filters::FilterRouter{}, false}};
+  config.routes = {forward_route("/by-cluster", "c"), forward_route("/", "c")};
+  for (router::RouteValue& route : config.routes) {
+    route.forward.cluster.clear();
+    for (const char* word : {"a", "b", "c"}) {
+      router::WeightedCluster weighted;
+      weighted.cluster = "c";
+      weighted.weight = 1;
+      weighted.request_headers.add.push_back({"x-cluster", word});
+      route.forward.weighted.push_back(std::move(weighted));
+    }
+  }
+  config.routes[0].filters = {adding("m", "route")};
+  config.routes[0].forward.weighted[0].filters = {adding("m", "a")};
+  config.routes[0].forward.weighted[1].filters = {{"m", true}};
+  config.routes[1].forward.weighted[0].filters = {{"m", true}};
+  TestProxy proxy(std::move(config));
+  std::map<std::string, int> seen;
+  for (int i = 0; i < 200; ++i) {
+    const char* path = i % 2 == 0 ? "/by-cluster" : "/";
+    ask(proxy.port(), base::cat("GET ", path, " HTTP/1.1\r\nHost: h\r\n\r\n"));
+    const Message got = origin.last_request();
+    const std::string cluster = got.field("x-cluster");
+    std::string lines;
+    std::string line;
+    for (std::istringstream in(got.head); std::getline(in, line);) {
+      if (line.starts_with("x-chain: ")) lines += "chain ";
+      if (line.starts_with("x-route: ")) lines += line.substr(9, line.size() - 10) + ' ';
+    }
+    ++seen[path + (' ' + cluster + ": ") + lines];
+  }
+  std::vector<std::string> kinds;
+  for (const auto& [kind, count] : seen) kinds.push_back(kind);
+  EXPECT_THAT(kinds,
+              ElementsAre("/ a: ", "/ b: chain ", "/ c: chain ", "/by-cluster a: chain a route ",
+                          "/by-cluster b: ", "/by-cluster c: chain route "));
 }
 
 TEST(Exchange, OneExchangeIn64TimesItsFilters) {

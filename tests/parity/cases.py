@@ -204,6 +204,13 @@ ROUTES = [
     prefix("/filter/more", route=to(), typed_per_filter_config={
         "mutate": mutations("HeaderMutationPerRoute", "route"),
         "most_specific": filter_config(config=mutations("HeaderMutationPerRoute", "route"))}),
+    prefix("/filter/cluster", route={"weighted_clusters": {"clusters": [
+        {"name": "origin", "weight": 1, "typed_per_filter_config": {
+            "mutate": mutations("HeaderMutationPerRoute", "cluster"),
+            "most_specific": mutations("HeaderMutationPerRoute", "cluster"),
+            "sleeping": filter_config(config={})}},
+        {"name": "unused", "weight": 0}]}},
+           typed_per_filter_config={"mutate": mutations("HeaderMutationPerRoute", "route")}),
     prefix("/filter", route=to()),
     prefix("/o", route=to()),
 ]
@@ -375,7 +382,7 @@ case("http/1.0 keep-alive", "old", get("/o", "connection: keep-alive", version="
 case("http/1.0 without host", "old", get("/o", host=None, version="1.0"))
 case("http/1.0 to the default host", "old_host", get("/o", host=None, version="1.0"))
 case("http/1.0 with a host and a default", "old_host", get("/o", version="1.0"))
-for path in ("/filter", "/filter/off", "/filter/on", "/filter/more", "/direct"):
+for path in ("/filter", "/filter/off", "/filter/on", "/filter/more", "/filter/cluster", "/direct"):
     case(f"filters: {path}", "filters", get(path))
 case("http/1.0 chunked answer", "old", get("/o", "x-answer: chunked", version="1.0"))
 case("http/1.0 local reply", "old", get("/direct", version="1.0"))

@@ -222,9 +222,9 @@ TEST(DecodeRoutes, RefusesWithPathAndRemedy) {
        "typed_per_filter_config[\"x\"]: has neither disabled: true nor a config"},
       {"{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 1, "
        "typed_per_filter_config: {x: {'@type': type.googleapis.com/envoy.config.route.v3."
-       "FilterConfig, disabled: true}}}]}}}",
-       "route.weighted_clusters.clusters[0].typed_per_filter_config: settings of a filter per "
-       "weighted cluster are not supported yet; set them on the route"},
+       "FilterConfig}}}]}}}",
+       "route.weighted_clusters.clusters[0].typed_per_filter_config[\"x\"]: has neither disabled: "
+       "true nor a config"},
       {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT}, "
        "{upgrade_type: websocket, connect_config: {}}]}}",
        "route.upgrade_configs[1].connect_config: is for upgrade_type CONNECT, not for "
@@ -267,14 +267,16 @@ TEST(DecodeRoutes, TakesSettingsOfFiltersOnEveryLevel) {
   };
   Warned warned;
   const auto got = routes_of(
-      base::cat("{name: r, typed_per_filter_config: {t: ", wrapped("disabled: true"),
-                "}, virtual_hosts: [{name: v, domains: ['*'], typed_per_filter_config: {h: ",
-                kMutation, "}, routes: [{match: {prefix: /}, route: {cluster: c}, ",
-                "typed_per_filter_config: {z: ", wrapped(base::cat("config: ", kMutation)),
-                ", a: ", wrapped("config: {}"), ", o: ",
-                wrapped("is_optional: true, config: {'@type': "
-                        "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy}"),
-                "}}]}]}"),
+      base::cat(
+          "{name: r, typed_per_filter_config: {t: ", wrapped("disabled: true"),
+          "}, virtual_hosts: [{name: v, domains: ['*'], typed_per_filter_config: {h: ", kMutation,
+          "}, routes: [{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: c, "
+          "weight: 1, typed_per_filter_config: {w: ",
+          wrapped("disabled: true"), "}}]}}, ", "typed_per_filter_config: {z: ",
+          wrapped(base::cat("config: ", kMutation)), ", a: ", wrapped("config: {}"), ", o: ",
+          wrapped("is_optional: true, config: {'@type': "
+                  "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy}"),
+          "}}]}]}"),
       &warned);
   ASSERT_TRUE(got.ok()) << got.status();
   ASSERT_EQ(got->filters.size(), 1U);
@@ -293,6 +295,10 @@ TEST(DecodeRoutes, TakesSettingsOfFiltersOnEveryLevel) {
   EXPECT_TRUE(std::holds_alternative<std::monostate>(route[0].config));
   EXPECT_EQ(route[1].name, "z");
   EXPECT_TRUE(std::holds_alternative<filters::RouteHeaderMutation>(route[1].config));
+  const auto& cluster = host.routes[0].forward.weighted.at(0).filters;
+  ASSERT_EQ(cluster.size(), 1U);
+  EXPECT_EQ(cluster[0].name, "w");
+  EXPECT_TRUE(cluster[0].disabled);
 }
 
 TEST(DecodeRoutes, TenThousandRoutesTakeAMomentOnly) {
