@@ -29,6 +29,9 @@ constexpr std::string_view text_of(Protocol protocol) noexcept {
   return {};
 }
 
+// Whose line it is: numbers as in Envoy's AccessLogType (data.accesslog.v3).
+enum class LogType : uint8_t { kTcpConnectionEnd = 3, kDownstreamEnd = 6 };
+
 // Facts is what is known of an exchange: the one thing that header rewriting, local replies,
 // filters and the access log read. The exchange fills it as it goes; a null pointer, an empty text
 // and a zero stamp mean "not (yet) known".
@@ -99,6 +102,10 @@ struct Facts {
   uint32_t flags() const noexcept {
     const auto own = static_cast<unsigned>(base::text_of(reason).flag);
     return (extra_flags | (uint32_t{1} << own)) & ~uint32_t{1};
+  }
+  // A TCP relay has no request, every exchange has.
+  LogType log_type() const noexcept {
+    return request == nullptr ? LogType::kTcpConnectionEnd : LogType::kDownstreamEnd;
   }
   // Details of a response: a TCP relay, which has no request, has none.
   std::string_view details() const noexcept {

@@ -92,7 +92,9 @@ constexpr Operator kOperators[] = {
     {"GRPC_STATUS", Code::kGrpcStatus, Arg::kGrpc, kCamel},
     {"GRPC_STATUS_NUMBER", Code::kGrpcStatus, Arg::kNone, kNumber},
     {"REASON", Code::kReason, Arg::kReason},
-    {"ACCESS_LOG_TYPE", Code::kLiteral, Arg::kNone},
+    {"ACCESS_LOG_TYPE", Code::kText, Arg::kNone, kLogType},
+    {"DOWNSTREAM_LOCAL_CLOSE_REASON", Code::kText, Arg::kNone, kDownstreamCloseReason},
+    {"UPSTREAM_LOCAL_CLOSE_REASON", Code::kText, Arg::kNone, kUpstreamCloseReason},
 
     // What Envoy, too, renders as missing for a plain-text HTTP request.
     {"VIRTUAL_CLUSTER_NAME", Code::kMissing},
@@ -168,9 +170,7 @@ constexpr Operator kOperators[] = {
     {"EMIT_TIME_LOCAL", Code::kMissing, Arg::kUnsupported},
     {"DOWNSTREAM_CX_RTT", Code::kMissing, Arg::kUnsupported},
     {"DOWNSTREAM_DETECTED_CLOSE_TYPE", Code::kMissing, Arg::kUnsupported},
-    {"DOWNSTREAM_LOCAL_CLOSE_REASON", Code::kMissing, Arg::kUnsupported},
     {"UPSTREAM_DETECTED_CLOSE_TYPE", Code::kMissing, Arg::kUnsupported},
-    {"UPSTREAM_LOCAL_CLOSE_REASON", Code::kMissing, Arg::kUnsupported},
     {"UPSTREAM_HOSTS_ATTEMPTED", Code::kMissing, Arg::kUnsupported},
     {"UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", Code::kMissing, Arg::kUnsupported},
     {"UPSTREAM_HOST_NAMES_ATTEMPTED", Code::kMissing, Arg::kUnsupported},

@@ -72,6 +72,9 @@ enum TextOf : uint32_t {
   kTransportFailure,
   kTerminationDetails,
   kServerName,
+  kLogType,
+  kDownstreamCloseReason,
+  kUpstreamCloseReason,
 };
 enum AddressOf : uint32_t {
   kDownstreamRemote,

@@ -197,11 +197,7 @@ absl::Status FormatParser::add(const Operator& op, std::string_view name,
     case Arg::kIgnored:
       break;
   }
-  if (op.code == Code::kLiteral) {
-    add_literal("DownstreamEnd");
-  } else {
-    out_.ops_.push_back(out);
-  }
+  out_.ops_.push_back(out);
   return absl::OkStatus();
 }
 

@@ -375,6 +375,35 @@ Value FormatRenderer::flags(bool full) noexcept {
   return Value::of(sink.text());
 }
 
+namespace {
+
+// Why we closed a relay's connection, in Envoy's words. That of an exchange outlives it.
+std::string_view close_reason(const Facts& facts, bool upstream) noexcept {
+  using base::Reason;
+  if (facts.log_type() != LogType::kTcpConnectionEnd) return {};
+  switch (facts.reason) {
+    case Reason::kConnectionIdleTimeout:
+      return "tcp_session_idle_timeout";
+    case Reason::kMaxConnectionDuration:
+      return "max_connection_duration_reached";
+    case Reason::kUpstreamConnectFailed:
+    case Reason::kUpstreamConnectTimeout:
+      return upstream ? "" : "tcp_initializion_failure:0";
+    case Reason::kNoHealthyUpstream:
+      return upstream ? "" : "tcp_initializion_failure:1";
+    case Reason::kOverflowConnections:
+    case Reason::kOverflowPending:
+      return upstream ? "" : "tcp_initializion_failure:2";
+    case Reason::kClusterNotFound:
+    case Reason::kClusterWarming:
+      return upstream ? "" : "tcp_initializion_failure:3";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
 Value FormatRenderer::text(uint32_t what) const noexcept {
   switch (what) {
     case format_op::kRouteName:
@@ -391,6 +420,12 @@ Value FormatRenderer::text(uint32_t what) const noexcept {
       return Value::known(facts_.upstream_transport_failure);
     case format_op::kTerminationDetails:
       return Value::known(facts_.connection_termination_details);
+    case format_op::kDownstreamCloseReason:
+    case format_op::kUpstreamCloseReason:
+      return Value::known(close_reason(facts_, what == format_op::kUpstreamCloseReason));
+    case format_op::kLogType:
+      return Value::of(facts_.log_type() == LogType::kDownstreamEnd ? "DownstreamEnd"
+                                                                    : "TcpConnectionEnd");
     default:
       return Value::known(facts_.requested_server_name);
   }

@@ -146,6 +146,18 @@ TEST_F(FormatTest, Operators) {
   EXPECT_EQ(render("%HOSTNAME%"), name);
 }
 
+TEST_F(FormatTest, ARelaySaysThatItIsOne) {
+  x.facts.request = nullptr;
+  EXPECT_EQ(render("%ACCESS_LOG_TYPE% %REQ(:METHOD)%"), "TcpConnectionEnd -");
+  constexpr std::string_view kClosed =
+      "%DOWNSTREAM_LOCAL_CLOSE_REASON% %UPSTREAM_LOCAL_CLOSE_REASON%";
+  EXPECT_EQ(render(kClosed), "- -");
+  x.facts.reason = base::Reason::kNoHealthyUpstream;
+  EXPECT_EQ(render(kClosed), "tcp_initializion_failure:1 -");
+  x.facts.reason = base::Reason::kConnectionIdleTimeout;
+  EXPECT_EQ(render(kClosed), "tcp_session_idle_timeout tcp_session_idle_timeout");
+}
+
 TEST_F(FormatTest, FailuresShowFlagsDetailsAndReason) {
   x.facts.reason = base::Reason::kUpstreamConnectFailed;
   x.facts.response_code = 503;
