@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <future>
 #include <new>
@@ -87,7 +86,7 @@ AccessLogSink::~AccessLogSink() { ::close(fd_); }
 
 absl::StatusOr<std::shared_ptr<const AccessLogger>> AccessLogger::compile(
     const AccessLogValue& value, std::string_view path, AccessLogFlusher& flusher,
-    std::vector<std::string>* warnings, base::RuntimeKeys* runtime) {
+    std::vector<std::string>* warnings, base::RuntimeKeys* runtime, uint32_t num_workers) {
   std::vector<std::string> heard;
   const auto text = value.text_format.empty() ? http::Format::default_text()
                                               : std::string_view(value.text_format);
@@ -102,6 +101,8 @@ absl::StatusOr<std::shared_ptr<const AccessLogger>> AccessLogger::compile(
   for (const std::string& w : heard) {
     if (warnings != nullptr) warnings->push_back(base::cat(path, ".log_format: ", w));
   }
+  auto filter = LogFilter::compile(value.filter, base::cat(path, ".filter"), runtime, num_workers);
+  if (!filter.ok()) return filter.status();
   using Kind = AccessLogValue::Sink;
   const int standard = value.sink == Kind::kStdout || value.path == "/dev/stdout"   ? STDOUT_FILENO
                        : value.sink == Kind::kStderr || value.path == "/dev/stderr" ? STDERR_FILENO
@@ -114,36 +115,8 @@ absl::StatusOr<std::shared_ptr<const AccessLogger>> AccessLogger::compile(
   logger->format_ = *std::move(format);
   logger->sink_ = *std::move(sink);
   logger->sink_->num_loggers_.fetch_add(1, std::memory_order_relaxed);
-  logger->min_status_ = value.min_status;
-  logger->sample_ = value.sample;
-  if (runtime != nullptr) {
-    logger->min_status_key_ = runtime->acquire(value.min_status_key);
-    if (value.sample) logger->sample_key_ = runtime->acquire(value.sample->runtime_key);
-  }
-  logger->by_runtime_ = value.sample.has_value() || logger->min_status_key_;
+  logger->filter_ = *std::move(filter);
   return std::shared_ptr<const AccessLogger>(std::move(logger));
-}
-
-namespace {
-
-// The first eight digits of a UUID; false: it does not begin so.
-bool number_of_request_id(std::string_view id, uint64_t* out) noexcept {
-  if (id.size() < 8) return false;
-  const auto [end, error] = std::from_chars(id.data(), id.data() + 8, *out, 16);
-  return error == std::errc() && end == id.data() + 8;
-}
-
-}  // namespace
-
-bool AccessLogger::wants_by_runtime(const http::Facts& facts,
-                                    const LogChance& chance) const noexcept {
-  if (facts.response_code < min_status_key_.number_or(chance.runtime, min_status_)) return false;
-  if (!sample_) return true;
-  uint64_t number = chance.random;
-  if (!sample_->independent && !number_of_request_id(facts.request_id, &number)) {
-    number = chance.random;
-  }
-  return number % sample_->denominator < sample_key_.number_or(chance.runtime, sample_->numerator);
 }
 
 AccessLogger::~AccessLogger() {

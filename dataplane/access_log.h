@@ -16,6 +16,7 @@
 #include "base/runtime.h"
 #include "base/stat_groups.h"
 #include "base/stats.h"
+#include "dataplane/log_filter.h"
 #include "dataplane/values.h"
 #include "http/facts.h"
 #include "http/format.h"
@@ -56,27 +57,20 @@ class AccessLogSink {
   std::atomic<uint32_t> num_loggers_{0};  // 0: workers may let go
 };
 
-// What a logger may decide by beside the facts.
-struct LogChance {
-  const base::RuntimeValues* runtime = nullptr;  // of the worker's tables
-  uint64_t random = 0;                           // of this line
-};
-
 // AccessLogger is one configured access log, compiled: immutable, shared by workers.
 class AccessLogger {
  public:
   // Opens the file. `path` begins the errors: `listeners["in"].access_log[0]`.
   static absl::StatusOr<std::shared_ptr<const AccessLogger>> compile(
       const AccessLogValue& value, std::string_view path, AccessLogFlusher& flusher,
-      std::vector<std::string>* warnings = nullptr, base::RuntimeKeys* runtime = nullptr);
+      std::vector<std::string>* warnings = nullptr, base::RuntimeKeys* runtime = nullptr,
+      uint32_t num_workers = 1);
   ~AccessLogger();
   AccessLogger(const AccessLogger&) = delete;
   AccessLogger& operator=(const AccessLogger&) = delete;
 
   bool wants(const http::Facts& facts, const LogChance& chance = {}) const noexcept {
-    if (by_runtime_) [[unlikely]]
-      return wants_by_runtime(facts, chance);
-    return facts.response_code >= min_status_;
+    return filter_.takes_all() || filter_.wants(facts, chance);
   }
   const http::Format& format() const noexcept { return format_; }
 
@@ -85,13 +79,7 @@ class AccessLogger {
   AccessLogger() = default;
   http::Format format_;
   std::shared_ptr<AccessLogSink> sink_;
-  uint16_t min_status_ = 0;
-  bool by_runtime_ = false;  // one of the following is used
-  base::RuntimeKey min_status_key_;
-  base::RuntimeKey sample_key_;
-  std::optional<AccessLogValue::Sample> sample_;
-
-  bool wants_by_runtime(const http::Facts& facts, const LogChance& chance) const noexcept;
+  LogFilter filter_;
 };
 
 // WorkerAccessLog is a worker's half: its chunks by sink. Worker-local.

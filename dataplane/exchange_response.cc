@@ -318,7 +318,8 @@ void Exchange::log() noexcept {
   facts_.downstream_wire_received = facts_.request_head_bytes + facts_.bytes_received;
   facts_.upstream_wire_received += facts_.upstream_head_received;
   // Another number than routing had: what is logged says nothing of what was picked.
-  const LogChance chance{&worker_.tables()->runtime, random_ * 0x9e3779b97f4a7c15 >> 32};
+  const LogChance chance{&worker_.tables()->runtime, random_ * 0x9e3779b97f4a7c15 >> 32,
+                         worker_.index()};
   for (const auto& logger : config_->access_logs) {
     worker_.access_log()->log(*logger, facts_, chance);
   }

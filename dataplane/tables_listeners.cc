@@ -199,7 +199,7 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> TablesBuilder::compile_http(
   if (!chain.ok()) return chain;
   for (size_t i = 0; i < value.http.access_logs.size() && flusher_ != nullptr; ++i) {
     auto logger = AccessLogger::compile(value.http.access_logs[i], cat(at, ".access_log[", i, "]"),
-                                        *flusher_, warnings, &runtime_keys_);
+                                        *flusher_, warnings, &runtime_keys_, options_.num_workers);
     if (!logger.ok()) return logger.status();
     config->logs_upstream_local |= (*logger)->format().shows_upstream_local();
     config->access_logs.push_back(*std::move(logger));
@@ -257,7 +257,7 @@ absl::StatusOr<std::shared_ptr<const TcpConfig>> TablesBuilder::compile_tcp(
   }
   for (size_t i = 0; i < tcp.access_logs.size() && flusher_ != nullptr; ++i) {
     auto logger = AccessLogger::compile(tcp.access_logs[i], cat(at, ".access_log[", i, "]"),
-                                        *flusher_, warnings, &runtime_keys_);
+                                        *flusher_, warnings, &runtime_keys_, options_.num_workers);
     if (!logger.ok()) return logger.status();
     config->access_logs.push_back(*std::move(logger));
   }

@@ -302,7 +302,8 @@ void TcpSession::log(Reason reason) noexcept {
   if (upstream_.error() != 0) {
     facts.upstream_transport_failure = strerror_r(upstream_.error(), text, sizeof(text));
   }
-  const LogChance chance{&worker_.tables()->runtime, worker_.random().next() >> 32};
+  const LogChance chance{&worker_.tables()->runtime, worker_.random().next() >> 32,
+                         worker_.index()};
   for (const auto& logger : config_->access_logs) {
     worker_.access_log()->log(*logger, facts, chance);
   }

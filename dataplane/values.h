@@ -21,6 +21,37 @@ namespace sluice::dataplane {
 // Defaults are Envoy's where they are safe, and the edge guide's where Envoy's are not (header and
 // request timeouts); docs/operations.md lists the differences.
 
+// Which exchanges and relayed connections a log gets: Envoy's AccessLogFilter. Of the fields those
+// that the kind needs.
+struct LogFilterValue {
+  enum class Kind : uint8_t {
+    kAll,
+    kNone,
+    kStatus,      // compare the response code with number
+    kDuration,    // compare milliseconds with number
+    kSample,      // number out of denominator
+    kHeader,      // a header of the request
+    kFlags,       // one of the response flags in number, a mask as http::Facts::flags()
+    kGrpcStatus,  // a status whose bit is set in number
+    kLogType,     // a type whose bit is set in number
+    kAnd,         // all of the parts
+    kOr,          // one of them
+  };
+  static constexpr size_t kMaxDepth = 16;   // of kAnd and kOr inside each other
+  static constexpr uint32_t kOddGrpc = 63;  // stands for every status that gRPC does not know
+  enum class Compare : uint8_t { kEqual, kAtLeast, kAtMost };
+
+  Kind kind = Kind::kAll;
+  Compare compare = Compare::kEqual;
+  // By random, even where the request has an id. By id all proxies that it passes decide alike.
+  bool independent = false;
+  uint32_t denominator = 100;
+  uint64_t number = 0;
+  std::string runtime_key;  // its value counts in place of number
+  router::HeaderMatch header;
+  std::vector<LogFilterValue> parts;
+};
+
 // One access logger.
 struct AccessLogValue {
   enum class Sink : uint8_t { kFile, kStdout, kStderr };
@@ -32,18 +63,7 @@ struct AccessLogValue {
   http::JsonFormat::Members json_format;
   bool json = false;
   bool omit_empty_values = false;
-  // The filters that are common: log only at or above a status code (0: off), and on any flag.
-  uint16_t min_status = 0;
-  std::string min_status_key;  // a runtime key, whose value counts in place of min_status
-  // Logs numerator out of denominator; the runtime key's value counts in place of the numerator.
-  // By request id, so that all proxies that a request passes decide alike, unless `independent`.
-  struct Sample {
-    std::string runtime_key;
-    uint32_t numerator = 0;
-    uint32_t denominator = 100;
-    bool independent = false;
-  };
-  std::optional<Sample> sample;
+  LogFilterValue filter;
 };
 
 // The values of http_filters live with the filters.

@@ -279,6 +279,25 @@ bool QueryPredicate::holds(std::string_view path_and_query, uint32_t worker) con
   return !has_value && !present;
 }
 
+absl::StatusOr<HeaderPredicate> HeaderPredicate::compile(const HeaderMatch& match,
+                                                         uint32_t num_workers,
+                                                         const std::string& at) {
+  if (match.name.empty()) return base::config_error(at, ".name: missing");
+  HeaderPredicate out;
+  out.source = HeaderSource::of(match.name);
+  out.kind = match.kind;
+  out.present = match.present;
+  out.invert = match.invert;
+  out.treat_missing_as_empty = match.treat_missing_as_empty;
+  out.range_from = match.range_from;
+  out.range_to = match.range_to;
+  if (match.kind == HeaderMatch::Kind::kString) {
+    absl::Status s = compile_string(match.string, num_workers, at, &out.string);
+    if (!s.ok()) return s;
+  }
+  return out;
+}
+
 absl::StatusOr<std::unique_ptr<const Predicates>> Predicates::compile(const RouteMatch& match,
                                                                       uint32_t num_workers,
                                                                       const std::string& at,
@@ -290,21 +309,10 @@ absl::StatusOr<std::unique_ptr<const Predicates>> Predicates::compile(const Rout
       out->methods &= *bits;
       continue;
     }
-    const std::string header_at = base::cat(at, ".headers[", i, "]");
-    if (header.name.empty()) return base::config_error(header_at, ".name: missing");
-    HeaderPredicate& to = out->headers.emplace_back();
-    to.source = HeaderSource::of(header.name);
-    to.kind = header.kind;
-    to.present = header.present;
-    to.invert = header.invert;
-    to.treat_missing_as_empty = header.treat_missing_as_empty;
-    to.range_from = header.range_from;
-    to.range_to = header.range_to;
-    if (header.kind != HeaderMatch::Kind::kString) continue;
-    if (absl::Status s = compile_string(header.string, num_workers, header_at, &to.string);
-        !s.ok()) {
-      return s;
-    }
+    auto compiled =
+        HeaderPredicate::compile(header, num_workers, base::cat(at, ".headers[", i, "]"));
+    if (!compiled.ok()) return compiled.status();
+    out->headers.push_back(*std::move(compiled));
   }
   for (size_t i = 0; i < match.query.size(); ++i) {
     const QueryMatch& query = match.query[i];

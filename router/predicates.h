@@ -90,6 +90,10 @@ struct HeaderPredicate {
   int64_t range_to = 0;
   CompiledString string;
 
+  // `at` begins errors: `match.headers[0]`.
+  static absl::StatusOr<HeaderPredicate> compile(const HeaderMatch& match, uint32_t num_workers,
+                                                 const std::string& at);
+
   // Envoy's rules: one value that matches is enough, and inverted none may. A missing header
   // matches nothing, inverted or not, unless it is a matter of presence or treat_missing_as_empty
   // is set.

@@ -16,8 +16,6 @@ namespace {
 
 using dataplane::AccessLogValue;
 using ::envoy::config::accesslog::v3::AccessLog;
-using ::envoy::config::accesslog::v3::AccessLogFilter;
-using ::envoy::config::accesslog::v3::ComparisonFilter;
 using ::envoy::extensions::access_loggers::file::v3::FileAccessLog;
 using ::envoy::extensions::access_loggers::stream::v3::StderrAccessLog;
 using ::envoy::extensions::access_loggers::stream::v3::StdoutAccessLog;
@@ -124,29 +122,6 @@ absl::Status decode_file(const Context& context, const Path& at, const FileAcces
   }
 }
 
-// Filters decide what is logged and nothing else: one that we cannot follow logs too much.
-void decode_filter(const Context& context, const Path& at, const AccessLogFilter& in,
-                   AccessLogValue* out) {
-  if (in.has_runtime_filter()) {
-    const auto& filter = in.runtime_filter();
-    out->sample = AccessLogValue::Sample{
-        .runtime_key = filter.runtime_key(),
-        .numerator = filter.percent_sampled().numerator(),
-        .denominator = static_cast<uint32_t>(denominator_of(filter.percent_sampled())),
-        .independent = filter.use_independent_randomness()};
-    return;
-  }
-  if (!in.has_status_code_filter()) return;  // warned of by the support table
-  const ComparisonFilter& comparison = in.status_code_filter().comparison();
-  if (comparison.op() == ComparisonFilter::GE && comparison.value().default_value() <= 999) {
-    out->min_status = static_cast<uint16_t>(comparison.value().default_value());
-    out->min_status_key = comparison.value().runtime_key();
-    return;
-  }
-  context.warn(at, "access log filter",
-               "only `GE` is supported yet for status codes: every request is logged");
-}
-
 template <typename Stream>
 absl::Status decode_stream(const Context& context, const Path& at, const google::protobuf::Any& any,
                            AccessLogValue* out) {
@@ -197,7 +172,11 @@ absl::Status decode_access_logs(const Context& context, const Path& at,
     auto known = decode_logger(context, here, in[i], &value);
     if (!known.ok()) return known.status();
     if (!*known) continue;
-    if (in[i].has_filter()) decode_filter(context, Path(here, "filter"), in[i].filter(), &value);
+    if (in[i].has_filter()) {
+      absl::Status s =
+          decode_log_filter(context, Path(here, "filter"), in[i].filter(), &value.filter);
+      if (!s.ok()) return s;
+    }
     out->push_back(std::move(value));
   }
   return absl::OkStatus();

@@ -42,6 +42,8 @@ void set_string(HeaderMatch* out, StringMatch::Kind kind, const std::string& tex
   out->string.text = text;
 }
 
+}  // namespace
+
 absl::Status decode_header_match(const Context& context, const Path& at,
                                  const route::HeaderMatcher& in, HeaderMatch* out) {
   using Kind = StringMatch::Kind;
@@ -84,6 +86,8 @@ absl::Status decode_header_match(const Context& context, const Path& at,
   }
   return absl::OkStatus();
 }
+
+namespace {
 
 absl::Status decode_query_match(const Context& context, const Path& at,
                                 const route::QueryParameterMatcher& in, router::QueryMatch* out) {

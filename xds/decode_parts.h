@@ -72,6 +72,11 @@ absl::StatusOr<std::string> decode_data_source(const Context& context, const Pat
 absl::Status require_plaintext(const Context& context, const Path& at,
                                const core::TransportSocket& in);
 
+// Which lines an access log gets.
+absl::Status decode_log_filter(const Context& context, const Path& at,
+                               const ::envoy::config::accesslog::v3::AccessLogFilter& in,
+                               dataplane::LogFilterValue* out);
+
 // Appends to `out`; loggers that write elsewhere are left out with a warning.
 absl::Status decode_access_logs(const Context& context, const Path& at,
                                 const Repeated<::envoy::config::accesslog::v3::AccessLog>& in,

@@ -30,6 +30,8 @@ absl::Status decode_route(const Context& context, const Path& at, const route::R
                           const RouteLimits& limits, router::RouteValue* out);
 absl::Status decode_match(const Context& context, const Path& at, const route::RouteMatch& in,
                           router::RouteMatch* out);
+absl::Status decode_header_match(const Context& context, const Path& at,
+                                 const route::HeaderMatcher& in, router::HeaderMatch* out);
 absl::Status decode_forward(const Context& context, const Path& at, const route::RouteAction& in,
                             router::ForwardAction* out);
 absl::Status decode_retry(const Context& context, const Path& at, const route::RetryPolicy& in,

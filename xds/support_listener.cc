@@ -146,20 +146,23 @@ suppress_grpc_request_failure_code_stats: gRPC status codes are not counted yet
       {"envoy.config.common.mutation_rules.v3.HeaderMutation", "remove append"},
 
       {"envoy.config.accesslog.v3.AccessLog", "name filter typed_config"},
-      {"envoy.config.accesslog.v3.AccessLogFilter", "status_code_filter runtime_filter", R"(
-duration_filter: every request is logged
-not_health_check_filter: every request is logged
-traceable_filter: every request is logged
-and_filter: every request is logged
-or_filter: every request is logged
-header_filter: every request is logged
-response_flag_filter: every request is logged
-grpc_status_filter: every request is logged
-extension_filter: every request is logged
-metadata_filter: every request is logged
-log_type_filter: every request is logged
-)"},
+      {"envoy.config.accesslog.v3.AccessLogFilter",
+       "status_code_filter duration_filter not_health_check_filter traceable_filter runtime_filter "
+       "and_filter or_filter header_filter response_flag_filter grpc_status_filter metadata_filter "
+       "log_type_filter"},
       {"envoy.config.accesslog.v3.StatusCodeFilter", "comparison"},
+      {"envoy.config.accesslog.v3.DurationFilter", "comparison"},
+      {"envoy.config.accesslog.v3.NotHealthCheckFilter", ""},
+      {"envoy.config.accesslog.v3.TraceableFilter", ""},
+      {"envoy.config.accesslog.v3.AndFilter", "filters"},
+      {"envoy.config.accesslog.v3.OrFilter", "filters"},
+      {"envoy.config.accesslog.v3.HeaderFilter", "header"},
+      {"envoy.config.accesslog.v3.ResponseFlagFilter", "flags"},
+      {"envoy.config.accesslog.v3.GrpcStatusFilter", "statuses exclude"},
+      {"envoy.config.accesslog.v3.MetadataFilter", "match_if_key_not_found", R"(
+matcher: nothing here sets dynamic metadata, so the key is never found
+)"},
+      {"envoy.config.accesslog.v3.LogTypeFilter", "types exclude"},
       {"envoy.config.accesslog.v3.ComparisonFilter", "op value"},
       {"envoy.config.accesslog.v3.RuntimeFilter",
        "runtime_key percent_sampled use_independent_randomness"},

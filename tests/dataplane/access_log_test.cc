@@ -111,11 +111,13 @@ TEST_F(AccessLogTest, TwoLoggersOfOnePathShareTheFile) {
   EXPECT_EQ(read(path("b.log")), "other\n");
 }
 
-TEST_F(AccessLogTest, MinimalStatusDecidesWhatIsLogged) {
+TEST_F(AccessLogTest, TheFilterDecidesWhatIsLogged) {
   AccessLogValue value;
   value.path = path("a.log");
   value.text_format = "%RESPONSE_CODE%\n";
-  value.min_status = 400;
+  value.filter.kind = LogFilterValue::Kind::kStatus;
+  value.filter.compare = LogFilterValue::Compare::kAtLeast;
+  value.filter.number = 400;
   const auto log = logger(value);
   WorkerAccessLog worker(*flusher);
   for (const uint16_t code : std::vector<uint16_t>{0, 200, 399, 400, 599}) {
@@ -125,34 +127,6 @@ TEST_F(AccessLogTest, MinimalStatusDecidesWhatIsLogged) {
   worker.flush();
   flusher->wait_written();
   EXPECT_EQ(read(path("a.log")), "400\n599\n");
-}
-
-TEST_F(AccessLogTest, RuntimeKeysDecideWhatIsLoggedWithoutAnotherLogger) {
-  base::RuntimeKeys keys;
-  AccessLogValue value;
-  value.path = path("a.log");
-  value.min_status = 400;
-  value.min_status_key = "from";
-  value.sample = AccessLogValue::Sample{
-      .runtime_key = "share", .numerator = 50, .denominator = 100, .independent = false};
-  const auto log = *AccessLogger::compile(value, "access_log[0]", *flusher, nullptr, &keys);
-  base::RuntimeValues values;
-  const auto wants = [&](uint16_t code, std::string_view id, uint64_t random) {
-    x.facts.response_code = code;
-    x.facts.request_id = id;
-    return log->wants(x.facts, {&values, random});
-  };
-  EXPECT_FALSE(wants(399, "", 0));
-  EXPECT_TRUE(wants(400, "", 49));
-  EXPECT_FALSE(wants(400, "", 50));
-  EXPECT_TRUE(wants(400, "00000001-rest", 99)) << "by the id, where there is one";
-  EXPECT_FALSE(wants(400, "0000003f-rest", 0));
-  EXPECT_TRUE(wants(400, "no uuid", 0));
-  keys.set({{"from", {.ppm = {}, .number = 200, .flag = {}}},
-            {"share", {.ppm = {}, .number = 100, .flag = {}}}});
-  values = values.with(keys.take_changes());
-  EXPECT_TRUE(wants(200, "0000003f-rest", 99));
-  EXPECT_FALSE(wants(199, "", 0));
 }
 
 TEST_F(AccessLogTest, JsonAndDefaultFormat) {

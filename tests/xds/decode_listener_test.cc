@@ -207,7 +207,8 @@ TEST(DecodeListener, TakesAccessLoggers) {
   ASSERT_EQ(got.access_logs[1].json_format.size(), 2U);
   EXPECT_EQ(got.access_logs[1].json_format[0].first, "a");
   EXPECT_EQ(got.access_logs[1].json_format[1].second.text, "%PROTOCOL%");
-  EXPECT_EQ(got.access_logs[1].min_status, 400U);
+  EXPECT_EQ(got.access_logs[0].filter.kind, dataplane::LogFilterValue::Kind::kAll);
+  EXPECT_EQ(got.access_logs[1].filter.number, 400U);
   EXPECT_EQ(got.access_logs[2].sink, Sink::kStderr);
   EXPECT_EQ(got.access_logs[2].text_format, "t");
 }
