@@ -79,9 +79,7 @@ Metric metric_of(std::string_view group, std::string_view row) {
 
 // How the scopes of a group are called, and their prefix's labels.
 std::string_view group_word(const base::StatGroup& group) {
-  if (&group == &base::ClusterCells::kGroup || &group == &base::MembershipCells::kGroup) {
-    return "cluster";
-  }
+  if (&group == &base::ClusterCells::kGroup) return "cluster";
   if (&group == &base::HttpCells::kGroup) return "http";
   if (&group == &base::TcpCells::kGroup) return "tcp";
   if (&group == &base::ListenerCells::kGroup) return "listener";

@@ -36,7 +36,7 @@ bool gauge_was_used(const StatPlace& place) {
     const base::StatRow* total = row_named(place.scope->group(), base::cat(stem, "_total"));
     return total != nullptr && place.scope->counter(*total) != 0;
   }
-  return &place.scope->group() == &base::MembershipCells::kGroup && place.scope->num_blocks() > 0;
+  return place.row->of_main && place.scope->has_cells(*place.row);
 }
 
 }  // namespace
@@ -148,7 +148,6 @@ void append_places(const base::StatScope& scope, const base::StatRow& row,
 }
 
 StatsWalk walk_stats(const Site& site) {
-  site.server.builder().refresh_gauges();
   std::vector<Stat> outside;
   if (site.sources.stats) site.sources.stats(&outside);
   const std::string_view state = site.state();

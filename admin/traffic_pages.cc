@@ -89,8 +89,9 @@ upstream::HostCounts counts_of(const Row& row, const upstream::Endpoint& endpoin
 void add_endpoint_text(std::string_view name, const upstream::Endpoint& endpoint,
                        const upstream::EndpointSet::Locality& locality,
                        const upstream::HostCounts& counts, std::string* out) {
+  const std::string address = endpoint.address.to_string();
   const auto line = [&](std::string_view what, const auto& value) {
-    base::cat_to(*out, name, "::", endpoint.address_text, "::", what, "::", value, "\n");
+    base::cat_to(*out, name, "::", address, "::", what, "::", value, "\n");
   };
   static const std::vector<Count> kCounts = all_counts();
   for (const Count& count : kCounts) line(count.name, counts.*count.value);
@@ -108,21 +109,21 @@ void add_endpoint_text(std::string_view name, const upstream::Endpoint& endpoint
 
 void add_cluster_text(const Row& row, bool via_api, const dataplane::Server::HostSums& sums,
                       std::string* out) {
-  const upstream::ClusterValue& value = row.cluster->value;
-  const std::string& name = value.name;
+  const upstream::ClusterValue& policy = *row.cluster->policy;
+  const std::string_view name = row.cluster->name;
   base::cat_to(*out, name, "::observability_name::", row.cluster->stat_name(), "\n");
-  add_limits_text(name, "default", value.breakers_default, out);
-  add_limits_text(name, "high", value.breakers_high, out);
+  add_limits_text(name, "default", policy.breakers_default, out);
+  add_limits_text(name, "high", policy.breakers_high, out);
   base::cat_to(*out, name, "::added_via_api::", via_api, "\n");
-  if (!value.eds_service_name.empty()) {
-    base::cat_to(*out, name, "::eds_service_name::", value.eds_service_name, "\n");
+  if (const std::string_view eds = row.cluster->eds_service_name(); !eds.empty()) {
+    base::cat_to(*out, name, "::eds_service_name::", eds, "\n");
   }
   if (row.endpoints == nullptr) {
     base::cat_to(*out, name, "::warming::true\n");
     return;
   }
   for (const auto& endpoint : row.endpoints->endpoints()) {
-    add_endpoint_text(name, endpoint, row.endpoints->localities()[endpoint.locality],
+    add_endpoint_text(name, endpoint, row.endpoints->locality(endpoint.locality),
                       counts_of(row, endpoint, sums), out);
   }
 }
@@ -186,23 +187,25 @@ void add_endpoint(const upstream::Endpoint& endpoint,
 
 void add_cluster(const Row& row, bool via_api, const dataplane::Server::HostSums& sums,
                  Json* json) {
-  const upstream::ClusterValue& value = row.cluster->value;
-  json->open_object().key("name").text(value.name);
+  const upstream::ClusterValue& policy = *row.cluster->policy;
+  json->open_object().key("name").text(row.cluster->name);
   if (via_api) json->key("added_via_api").boolean(true);
   if (row.endpoints != nullptr && !row.endpoints->endpoints().empty()) {
     json->key("host_statuses").open_list();
     for (const auto& endpoint : row.endpoints->endpoints()) {
-      add_endpoint(endpoint, row.endpoints->localities()[endpoint.locality],
+      add_endpoint(endpoint, row.endpoints->locality(endpoint.locality),
                    counts_of(row, endpoint, sums), json);
     }
     json->close_list();
   }
   json->key("circuit_breakers").open_object().key("thresholds").open_list();
-  add_limits(value.breakers_default, false, json);
-  add_limits(value.breakers_high, true, json);
+  add_limits(policy.breakers_default, false, json);
+  add_limits(policy.breakers_high, true, json);
   json->close_list().close_object();
   json->key("observability_name").text(row.cluster->stat_name());
-  if (!value.eds_service_name.empty()) json->key("eds_service_name").text(value.eds_service_name);
+  if (const std::string_view eds = row.cluster->eds_service_name(); !eds.empty()) {
+    json->key("eds_service_name").text(eds);
+  }
   json->close_object();
 }
 
@@ -241,7 +244,7 @@ void show_clusters(Site& site, const Request& request, const Reply& reply) {
   }
   const auto body = std::make_shared<ClustersBody>();
   for (Row& row : site.server.builder().clusters()) {
-    const std::string& name = row.cluster->value.name;
+    const std::string_view name = row.cluster->name;
     if (!filter->wants(name)) continue;
     body->via_api.push_back(site.sources.added_via_api && site.sources.added_via_api(name));
     body->rows.push_back(std::move(row));

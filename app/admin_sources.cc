@@ -161,7 +161,7 @@ bool is_warming(const std::vector<xds::Wait>& waits, Type type, std::string_view
 
 std::string shown_version(const xds::TypeState::Held& held) {
   return held.restored ? base::cat(held.version, " (last good configuration, not confirmed)")
-                       : held.version;
+                       : std::string(held.version);
 }
 
 void add_dynamic(const xds::TypeState& state, const std::vector<xds::Wait>& waits,
@@ -172,7 +172,7 @@ void add_dynamic(const xds::TypeState& state, const std::vector<xds::Wait>& wait
                     .warming = is_warming(waits, state.type(), held.name),
                     .name = std::string(held.name),
                     .version = shown_version(held),
-                    .bytes = held.bytes,
+                    .bytes = std::string(held.bytes),
                     .updated_at = held.accepted_at});
   });
   if (state.errors().empty()) return;

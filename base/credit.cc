@@ -1,6 +1,7 @@
 #include "base/credit.h"
 
 #include <algorithm>
+#include <memory>
 
 namespace sluice::base {
 namespace {
@@ -25,14 +26,20 @@ CreditPool::CreditPool(std::uint64_t limit, unsigned num_workers) noexcept
       num_workers_(std::max(1u, num_workers)) {}
 
 void CreditPool::set_limit(std::uint64_t limit) noexcept {
-  const std::int64_t now = clamped(limit);
-  batch_.store(batch_for(now, num_workers_), std::memory_order_relaxed);
-  const std::int64_t before = limit_.exchange(now, std::memory_order_relaxed);
+  std::int64_t now = clamped(limit);
+  const std::int64_t before = limit_.exchange(now);
   available_.fetch_add(now - before, std::memory_order_relaxed);
+  // Two may come at once: whoever finds another's limit takes its batch.
+  std::int64_t holds = now;
+  do {
+    now = holds;
+    batch_.store(batch_for(now, num_workers_));
+    holds = limit_.load();
+  } while (holds != now);
 }
 
 std::uint64_t CreditPool::limit() const noexcept {
-  return static_cast<std::uint64_t>(limit_.load(std::memory_order_relaxed));
+  return static_cast<std::uint64_t>(limit_.load());
 }
 
 std::uint64_t CreditPool::remaining() const noexcept {
@@ -59,6 +66,38 @@ std::int64_t CreditPool::lease(std::int64_t wanted) noexcept {
 
 void CreditPool::give_back(std::int64_t credits) noexcept {
   available_.fetch_add(credits, std::memory_order_relaxed);
+}
+
+void CreditPools::set_limits(const Limits& limits) noexcept {
+  for (std::size_t i = 0; i < kNum; ++i) limits_[i].store(limits[i]);
+  Pools* const pools = pools_.load();
+  if (pools == nullptr) return;
+  for (std::size_t i = 0; i < kNum; ++i) pools->all[i].set_limit(limits[i]);
+}
+
+CreditPool* CreditPools::make(unsigned num_workers) {
+  if (Pools* const known = pools_.load()) return known->all;
+  const auto pool = [&](std::size_t i) { return CreditPool(limits_[i].load(), num_workers); };
+  // Pools cannot be moved, so it is filled where it lies. NOLINTNEXTLINE(modernize-make-unique)
+  auto made = std::unique_ptr<Pools>(
+      new Pools{{pool(0), pool(1), pool(2), pool(3), pool(4), pool(5), pool(6), pool(7)}});
+  Pools* known = nullptr;
+  if (!pools_.compare_exchange_strong(known, made.get())) return known->all;
+  Pools* const ours = made.release();
+  // Limits that were set meanwhile, by who did not see the pools yet.
+  for (std::size_t i = 0; i < kNum; ++i) {
+    for (;;) {
+      const std::uint32_t limit = limits_[i].load();
+      if (ours->all[i].limit() == limit) break;
+      ours->all[i].set_limit(limit);
+    }
+  }
+  return ours->all;
+}
+
+std::uint64_t CreditPools::remaining(std::size_t nth) const noexcept {
+  const Pools* const pools = pools_.load();
+  return pools == nullptr ? limits_[nth].load() : pools->all[nth].remaining();
 }
 
 WorkerCredit::WorkerCredit(CreditPool& pool) noexcept : pool_(pool) { learn_batch(); }

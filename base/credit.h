@@ -13,8 +13,10 @@
 // Cost: WorkerCredit::take() and give() are a test and an addition on the worker's own line; one
 // compare-and-swap or addition on the shared word per batch. An open breaker costs a load.
 
+#include <array>
 #include <atomic>
 #include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -44,12 +46,39 @@ class alignas(32) CreditPool {
   std::int64_t batch() const noexcept { return batch_.load(std::memory_order_relaxed); }
 
   // The shared word: below zero after the limit was lowered. Whoever writes it has read the others,
-  // so they share its line; and there are eight pools per cluster, which must stay small.
+  // so they share its line; and there are eight pools per cluster.
   std::atomic<std::int64_t> available_;
   // Written by set_limit() only.
   std::atomic<std::int64_t> limit_;
   std::atomic<std::int64_t> batch_;
   std::int64_t num_workers_;
+};
+
+// CreditPools is the eight pools of a cluster's circuit breakers, which most clusters never use:
+// they are made when the first worker asks. Limits are set by one thread; all else: any thread.
+class CreditPools {
+ public:
+  static constexpr std::size_t kNum = 8;
+  using Limits = std::array<std::uint32_t, kNum>;
+
+  CreditPools() noexcept = default;
+  CreditPools(const CreditPools&) = delete;
+  CreditPools& operator=(const CreditPools&) = delete;
+  ~CreditPools() { delete pools_.load(std::memory_order_relaxed); }
+
+  void set_limits(const Limits& limits) noexcept;
+  // kNum of them. Allocates when they are not there yet, so it is not for the steady state.
+  CreditPool* make(unsigned num_workers);
+  std::uint64_t remaining(std::size_t nth) const noexcept;
+
+ private:
+  struct Pools {
+    CreditPool all[kNum];
+  };
+  // Both are sequentially consistent: who makes the pools sees the limits that were set before they
+  // could be seen, or who sets them sees the pools.
+  std::atomic<std::uint32_t> limits_[kNum] = {};
+  std::atomic<Pools*> pools_{nullptr};
 };
 
 // WorkerCredit is one worker's account with one pool. Worker-local; borrows the pool, which its

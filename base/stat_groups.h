@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/credit.h"
 #include "base/stats.h"
 
 // The groups of statistics, each a list in the order of names: C counter, G gauge, H histogram.
@@ -81,26 +82,8 @@ namespace sluice::base {
   C(upstream_rq_tx_reset, "upstream_rq_tx_reset")                      \
   C(upstream_rq_unknown, "upstream_rq_unknown")
 
-// Prefix "cluster.<name>.", written by main.
+// Beside those, in the same scope, written by main.
 #define SLUICE_MEMBERSHIP_STATS(C, G, H, ...)                               \
-  G(cx_open, "circuit_breakers.default.cx_open")                       \
-  G(cx_pool_open, "circuit_breakers.default.cx_pool_open")             \
-  G(remaining_cx, "circuit_breakers.default.remaining_cx")             \
-  G(remaining_pending, "circuit_breakers.default.remaining_pending")   \
-  G(remaining_retries, "circuit_breakers.default.remaining_retries")   \
-  G(remaining_rq, "circuit_breakers.default.remaining_rq")             \
-  G(rq_open, "circuit_breakers.default.rq_open")                       \
-  G(rq_pending_open, "circuit_breakers.default.rq_pending_open")       \
-  G(rq_retry_open, "circuit_breakers.default.rq_retry_open")           \
-  G(high_cx_open, "circuit_breakers.high.cx_open")                     \
-  G(high_cx_pool_open, "circuit_breakers.high.cx_pool_open")           \
-  G(high_remaining_cx, "circuit_breakers.high.remaining_cx")           \
-  G(high_remaining_pending, "circuit_breakers.high.remaining_pending") \
-  G(high_remaining_retries, "circuit_breakers.high.remaining_retries") \
-  G(high_remaining_rq, "circuit_breakers.high.remaining_rq")           \
-  G(high_rq_open, "circuit_breakers.high.rq_open")                     \
-  G(high_rq_pending_open, "circuit_breakers.high.rq_pending_open")     \
-  G(high_rq_retry_open, "circuit_breakers.high.rq_retry_open")         \
   C(membership_change, "membership_change")                            \
   G(membership_degraded, "membership_degraded")                        \
   G(membership_excluded, "membership_excluded")                        \
@@ -279,7 +262,15 @@ namespace sluice::base {
 // clang-format on
 
 SLUICE_STAT_GROUP(ClusterCells, SLUICE_CLUSTER_STATS);
-SLUICE_STAT_GROUP(MembershipCells, SLUICE_MEMBERSHIP_STATS);
+// Main's cells of a cluster. Its circuit breakers are here as well: their gauges
+// (circuit_breakers.default.cx_open) are reckoned when somebody asks.
+struct MembershipCells {
+  SLUICE_MEMBERSHIP_STATS(SLUICE_STAT_MEMBER_C, SLUICE_STAT_MEMBER_G, SLUICE_STAT_MEMBER_H,
+                          SLUICE_STAT_MEMBER_S, SLUICE_STAT_MEMBER_A)
+  // Of the default priority: connections, pending requests, requests, retries; then of the high.
+  CreditPools breakers;
+  static const StatGroup kGroup;
+};
 SLUICE_STAT_GROUP(HttpCells, SLUICE_HTTP_STATS);
 SLUICE_STAT_GROUP(TcpCells, SLUICE_TCP_STATS);
 SLUICE_STAT_GROUP(ListenerCells, SLUICE_LISTENER_STATS);

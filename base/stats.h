@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,7 +44,37 @@ struct StatRow {
   std::string_view name;
   StatKind kind;
   uint32_t offset;
+  bool of_main = false;  // in the cells of StatGroup::main
+  int64_t (*read)(const void* at) noexcept =
+      nullptr;  // a gauge that is reckoned from what is there
 };
+
+// A set of cells. It stays in its scope's list until the scope dies: whoever ends leaves its sums
+// behind, and the next that comes goes on with them.
+struct StatBlock {
+  std::atomic<bool> in_use{true};
+  bool of_main = false;
+  StatBlock* next = nullptr;
+  void* cells = nullptr;
+
+  template <typename Cells>
+  static StatBlock* make();
+  template <typename Cells>
+  static void destroy(StatBlock* block);
+};
+template <typename Cells>
+struct StatBlockOf : StatBlock {
+  StatBlockOf() { cells = &all; }
+  Cells all;
+};
+template <typename Cells>
+StatBlock* StatBlock::make() {
+  return new StatBlockOf<Cells>();
+}
+template <typename Cells>
+void StatBlock::destroy(StatBlock* block) {
+  delete static_cast<StatBlockOf<Cells>*>(block);
+}
 
 // StatGroup describes one kind of scope: a plain struct of cells. Made by SLUICE_STAT_GROUP (see
 // base/stat_groups.h); static.
@@ -52,12 +82,14 @@ struct StatGroup {
   std::string_view name;
   std::span<const StatRow> rows;
   size_t bytes;
-  void* (*make)();  // zeroed cells
-  void (*destroy)(void*);
+  StatBlock* (*make)();  // zeroed cells
+  void (*destroy)(StatBlock*);
+  // Cells that only main writes, whose rows are among `rows`; null: there are none.
+  const StatGroup* main = nullptr;
 };
 
 // StatScope is one named set of statistics, "cluster.a." say, with the cells of every worker that
-// uses it. Shared by the compiled parts that name it and by the StatsStore; costs about 100 bytes
+// uses it. Shared by the compiled parts that name it and by the StatsStore; costs about 200 bytes
 // while no worker has used it.
 class StatScope {
  public:
@@ -79,26 +111,23 @@ class StatScope {
   uint64_t status(const StatRow& row, uint16_t status) const noexcept;
   // How many sets of cells exist, in use or not.
   size_t num_blocks() const noexcept;
+  // Whether there are any for this row.
+  bool has_cells(const StatRow& row) const noexcept;
 
  private:
   template <typename Cells>
   friend class WorkerCells;
-  // A set of cells. It stays in the list until the scope dies: whoever ends leaves its sums behind,
-  // and the next worker that comes goes on with them.
-  struct Block {
-    std::atomic<bool> in_use{true};
-    Block* next = nullptr;
-    void* cells = nullptr;
-  };
-  // Lock-free; allocates when no block is unused.
-  Block* take_block();
-  static void leave_block(Block* block) noexcept {
+  template <typename T, typename Fn>
+  void for_each_cell(const StatRow& row, Fn&& fn) const;
+  // Lock-free; allocates when no block of those cells, the group's or main's, is unused.
+  StatBlock* take_block(const StatGroup& cells);
+  static void leave_block(StatBlock* block) noexcept {
     block->in_use.store(false, std::memory_order_release);
   }
 
   const StatGroup& group_;
   const std::string prefix_;
-  std::atomic<Block*> blocks_{nullptr};
+  std::atomic<StatBlock*> blocks_{nullptr};
 };
 
 // WorkerCells is a thread's own cells in a scope. Worker-local, move-only; made once per worker and
@@ -108,9 +137,9 @@ template <typename Cells>
 class WorkerCells {
  public:
   WorkerCells() noexcept = default;
-  // `scope` has the group Cells::kGroup.
+  // `scope` has the group Cells::kGroup, or one of which that is main's.
   explicit WorkerCells(std::shared_ptr<StatScope> scope)
-      : scope_(std::move(scope)), block_(scope_->take_block()) {}
+      : scope_(std::move(scope)), block_(scope_->take_block(Cells::kGroup)) {}
   WorkerCells(WorkerCells&& o) noexcept
       : scope_(std::move(o.scope_)), block_(std::exchange(o.block_, nullptr)) {}
   WorkerCells& operator=(WorkerCells&& o) noexcept {
@@ -129,7 +158,7 @@ class WorkerCells {
 
  private:
   std::shared_ptr<StatScope> scope_;
-  StatScope::Block* block_ = nullptr;
+  StatBlock* block_ = nullptr;
 };
 
 // StatsStore answers "which statistics exist and what do they say?" scope() may be called from main
@@ -162,11 +191,21 @@ class StatsStore {
   size_t num_scopes() const;
 
  private:
-  using Key = std::pair<std::string, const StatGroup*>;
-  std::map<Key, std::shared_ptr<StatScope>> snapshot() const;
+  using Key = std::pair<std::string_view, const StatGroup*>;
+  struct ByKey {
+    using is_transparent = void;
+    static Key key(const Key& key) { return key; }
+    static Key key(const std::shared_ptr<StatScope>& scope) {
+      return {scope->prefix(), &scope->group()};
+    }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return key(a) < key(b);
+    }
+  };
 
   mutable std::mutex mutex_;
-  std::map<Key, std::shared_ptr<StatScope>> scopes_;
+  std::set<std::shared_ptr<StatScope>, ByKey> scopes_;
 };
 
 // NOLINTBEGIN(bugprone-macro-parentheses): their arguments are types, members and lists.
@@ -203,9 +242,9 @@ class StatsStore {
                                                              SLUICE_STAT_ROW_A)};                  \
   };                                                                                               \
   }                                                                                                \
-  const ::sluice::base::StatGroup Type::kGroup = {                                                 \
-      #Type, Type##Table::kRows, sizeof(Type), []() -> void* { return new Type(); },               \
-      [](void* cells) { delete static_cast<Type*>(cells); }}
+  const ::sluice::base::StatGroup Type::kGroup = {#Type, Type##Table::kRows, sizeof(Type),         \
+                                                  &::sluice::base::StatBlock::make<Type>,          \
+                                                  &::sluice::base::StatBlock::destroy<Type>}
 // NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace sluice::base

@@ -328,7 +328,7 @@ void Exchange::forward() noexcept {
     reply(Reason::kClusterNotFound, policy.cluster_not_found_status, {});
     return;
   }
-  facts_.cluster_name = entry->cluster->value.name;
+  facts_.cluster_name = entry->cluster->name;
   if (entry->endpoints == nullptr) return reply(Reason::kClusterWarming);
   UpstreamCluster& cluster = worker_.cluster(*entry);
   cluster_ = &cluster;

@@ -14,11 +14,13 @@ namespace sluice::dataplane {
 
 namespace {
 
+const http::RequestHead kNoRequest;  // not in a function: that would guard it by a lock
+
 // The first eight digits of a UUID; false: it does not begin so.
 bool number_of_request_id(std::string_view id, uint64_t* out) noexcept {
   if (id.size() < 8) return false;
-  const auto [end, error] = std::from_chars(id.data(), id.data() + 8, *out, 16);
-  return error == std::errc() && end == id.data() + 8;
+  const auto [end, error] = std::from_chars(id.begin(), id.begin() + 8, *out, 16);
+  return error == std::errc() && end == id.begin() + 8;
 }
 
 // splitmix64's last step: every bit of the result depends on every bit of `x`.
@@ -140,8 +142,7 @@ bool LogFilter::in_sample(const http::Facts& facts, const LogChance& chance) con
 
 // A relay has no request: the conditions see one without headers (Envoy).
 bool LogFilter::header_holds(const http::Facts& facts, const LogChance& chance) const noexcept {
-  static const http::RequestHead kNothing;
-  const http::RequestHead& head = facts.request == nullptr ? kNothing : *facts.request;
+  const http::RequestHead& head = facts.request == nullptr ? kNoRequest : *facts.request;
   char scratch[1024];
   router::EvalContext context{.head = head, .path = head.path};
   context.worker = chance.worker;

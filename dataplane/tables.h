@@ -39,7 +39,7 @@ struct Tables {
   router::ClusterId cluster_of(std::string_view name) const noexcept {
     static_assert(base::PersistentIndex::kNone == router::kNoCluster);
     return cluster_names.find(base::PersistentIndex::hash_of(name), [&](uint32_t slot) {
-      return clusters.at(slot).cluster->value.name == name;
+      return clusters.at(slot).cluster->name == name;
     });
   }
   // Slots whose cluster or endpoints differ from the version before (version - 1): what a worker

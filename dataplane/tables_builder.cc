@@ -55,36 +55,17 @@ std::string TablesBuilder::stat_text(std::string_view name) {
 absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
   if (value.name.empty()) return base::config_error("clusters: name: must not be empty");
   auto it = clusters_.find(value.name);
-  const bool fresh = it == clusters_.end();
-  if (fresh) it = clusters_.emplace(value.name, ClusterPart{}).first;
+  if (it == clusters_.end()) {
+    router::ClusterRef ref = cluster_ids_.acquire(value.name);
+    name_changes_.push_back({base::PersistentIndex::hash_of(value.name), ref.id(), true});
+    const std::string_view name = ref.name();
+    it = clusters_.try_emplace(name).first;
+    it->second.ref = std::move(ref);
+  }
   ClusterPart& part = it->second;
-  if (fresh) {
-    part.ref = cluster_ids_.acquire(value.name);
-    part.breakers = std::make_shared<upstream::Breakers>(value, options_.num_workers);
-    name_changes_.push_back({base::PersistentIndex::hash_of(value.name), part.ref.id(), true});
-  } else {
-    part.breakers->normal.set_limits(value.breakers_default);
-    part.breakers->high.set_limits(value.breakers_high);
-  }
-  auto cluster = std::make_shared<upstream::Cluster>();
-  cluster->value = value;
-  cluster->value.static_endpoints.reset();
-  cluster->value.dns.reset();
-  cluster->id = part.ref.id();
-  cluster->slot_hold = std::make_shared<const router::ClusterRef>(part.ref);
-  cluster->breakers = part.breakers;
   const upstream::Cluster* old = part.entry.cluster.get();
-  cluster->transport = old != nullptr && old->transport->value == value.transport
-                           ? old->transport
-                           : transport_for(value.transport);
-  const std::string prefix = cat("cluster.", stat_text(cluster->stat_name()), ".");
-  cluster->stats = stats_.scope<base::ClusterCells>(prefix);
-  if (value.transport.http != upstream::TransportValue::Http::kHttp1) {
-    cluster->h2_stats = stats_.scope<base::H2Cells>(cat(prefix, "http2."));
-  }
-  part.membership = stats_.scope<base::MembershipCells>(prefix);
-  if (!part.cells) part.cells = base::WorkerCells<base::MembershipCells>(part.membership);
-  const bool other_discovery = old != nullptr && old->value.discovery != value.discovery;
+  const bool other_discovery = old != nullptr && old->policy->discovery != value.discovery;
+  auto cluster = compile_cluster(value, part);
   if (other_discovery) part.entry.endpoints.reset();
   if (value.static_endpoints) {
     part.entry.endpoints =
@@ -99,30 +80,63 @@ absl::Status TablesBuilder::put_cluster(const upstream::ClusterValue& value) {
   return absl::OkStatus();
 }
 
-namespace {
-
-// A breaker without anything left refuses; workers' spare credits count as in use (base/credit.h).
-void refresh(const upstream::Breaker& from, base::Gauge* first) {
-  const auto left = [](const base::CreditPool& pool) {
-    return static_cast<int64_t>(pool.remaining());
+std::shared_ptr<const upstream::Cluster> TablesBuilder::compile_cluster(
+    const upstream::ClusterValue& value, ClusterPart& part) {
+  // One piece of memory: the cluster and what keeps its slot and its name.
+  struct Held {
+    router::ClusterRef ref;
+    upstream::Cluster cluster;
   };
-  const auto open = [](const base::CreditPool& pool) { return int64_t{pool.is_open()}; };
-  const int64_t values[] = {open(from.connections), 0,
-                            left(from.connections), left(from.pending),
-                            left(from.retries),     left(from.requests),
-                            open(from.requests),    open(from.pending),
-                            open(from.retries)};
-  for (const int64_t value : values) (first++)->set(value);
+  auto held = std::make_shared<Held>();
+  held->ref = part.ref;
+  upstream::Cluster& cluster = held->cluster;
+  cluster.name = part.ref.name();
+  cluster.id = part.ref.id();
+  cluster.balancer = value.balancer;
+  cluster.choice_count = value.choice_count;
+  cluster.num_workers = options_.num_workers;
+  cluster.policy = policy_for(value);
+  cluster.names_itself_to_eds = value.eds_service_name == value.name;
+  const bool other_eds_name = !value.eds_service_name.empty() && !cluster.names_itself_to_eds;
+  if (!value.alt_stat_name.empty() || other_eds_name) {
+    cluster.names = std::make_shared<const upstream::Cluster::Names>(upstream::Cluster::Names{
+        value.alt_stat_name, other_eds_name ? value.eds_service_name : std::string()});
+  }
+  const upstream::Cluster* old = part.entry.cluster.get();
+  cluster.transport = old != nullptr && old->transport->value == value.transport
+                          ? old->transport
+                          : transport_for(value.transport);
+  const std::string prefix = cat("cluster.", stat_text(cluster.stat_name()), ".");
+  cluster.stats = stats_.scope<base::ClusterCells>(prefix);
+  if (value.transport.http != upstream::TransportValue::Http::kHttp1) {
+    cluster.h2_stats = stats_.scope<base::H2Cells>(cat(prefix, "http2."));
+  }
+  if (old == nullptr || old->stats != cluster.stats) {
+    part.cells = base::WorkerCells<base::MembershipCells>(cluster.stats);
+  }
+  part.cells->breakers.set_limits(upstream::limits_of(value));
+  cluster.breakers = {cluster.stats, &part.cells->breakers};
+  return {held, &cluster};
 }
 
-}  // namespace
-
-void TablesBuilder::refresh_gauges() {
-  for (auto& [name, part] : clusters_) {
-    // Nine neighbours each, in the order of base/stat_groups.h.
-    refresh(part.breakers->normal, &part.cells->cx_open);
-    refresh(part.breakers->high, &part.cells->high_cx_open);
+std::shared_ptr<const upstream::ClusterValue> TablesBuilder::policy_for(
+    const upstream::ClusterValue& value) {
+  upstream::ClusterValue policy = value;
+  for (std::string* own : {&policy.name, &policy.version, &policy.alt_stat_name,
+                           &policy.eds_service_name, &policy.source}) {
+    own->clear();
   }
+  policy.transport = {};
+  policy.static_endpoints.reset();
+  policy.dns.reset();
+  policy.dns_serial = 0;
+  for (const auto& known : policies_) {
+    auto shared = known.lock();
+    if (shared != nullptr && *shared == policy) return shared;
+  }
+  auto shared = std::make_shared<const upstream::ClusterValue>(std::move(policy));
+  policies_[next_policy_++ % kShared] = shared;
+  return shared;
 }
 
 std::shared_ptr<const upstream::Transport> TablesBuilder::transport_for(
@@ -132,17 +146,28 @@ std::shared_ptr<const upstream::Transport> TablesBuilder::transport_for(
     if (transport != nullptr && transport->value == value) return transport;
   }
   auto transport = make_transport(value);
-  transports_[next_transport_++ % kTransports] = transport;
+  transports_[next_transport_++ % kShared] = transport;
   return transport;
 }
 
 void TablesBuilder::put_endpoints(std::string_view cluster, const upstream::EndpointsValue& value) {
   const auto it = clusters_.find(cluster);
   if (it == clusters_.end()) return;
+  put_endpoints(cluster, upstream::EndpointSet::build(
+                             value, it->second.entry.cluster->policy->healthy_panic_threshold_pct));
+}
+
+void TablesBuilder::put_endpoints(std::string_view cluster,
+                                  std::shared_ptr<const upstream::EndpointSet> set) {
+  const auto it = clusters_.find(cluster);
+  if (it == clusters_.end()) return;
   ClusterPart& part = it->second;
   part.cells->update_success.add();
-  part.entry.endpoints =
-      upstream::EndpointSet::build(value, part.entry.cluster->value.healthy_panic_threshold_pct);
+  const uint32_t threshold_pct = part.entry.cluster->policy->healthy_panic_threshold_pct;
+  if (set->panic_threshold_pct() != std::min(100u, threshold_pct)) {
+    set = upstream::EndpointSet::with_panic_threshold(*set, threshold_pct);
+  }
+  part.entry.endpoints = std::move(set);
   touch_cluster(part);
 }
 

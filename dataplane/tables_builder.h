@@ -42,12 +42,12 @@ class TablesBuilder {
   // ---- Clusters. An EDS cluster is warming until its first put_endpoints().
   absl::Status put_cluster(const upstream::ClusterValue& value);
   void put_endpoints(std::string_view cluster, const upstream::EndpointsValue& value);
+  // The same of a set that is there, which clusters may share; the cluster's threshold counts.
+  void put_endpoints(std::string_view cluster, std::shared_ptr<const upstream::EndpointSet> set);
   void remove_cluster(std::string_view name);
   const upstream::ClusterEntry* cluster(std::string_view name) const;
   // Main's statistics of a cluster; null: there is none of that name.
   base::MembershipCells* cells(std::string_view cluster) const;
-  // Brings the circuit breakers' gauges up to date; for whoever is about to read statistics.
-  void refresh_gauges();
 
   // ---- Routes, by route configuration name. The table was compiled with cluster_ids(), in the
   // compile pool if it is big. Put the listener first: a table that no listener and no session
@@ -97,10 +97,8 @@ class TablesBuilder {
 
  private:
   struct ClusterPart {
-    router::ClusterRef ref;  // keeps the slot
+    router::ClusterRef ref;  // keeps the slot and the name
     upstream::ClusterEntry entry;
-    std::shared_ptr<upstream::Breakers> breakers;
-    std::shared_ptr<base::StatScope> membership;
     base::WorkerCells<base::MembershipCells> cells;
   };
   struct ListenerPart {
@@ -129,6 +127,9 @@ class TablesBuilder {
   void forget_closed_sockets();
   static std::string stat_text(std::string_view name);
   std::shared_ptr<const upstream::Transport> transport_for(const upstream::TransportValue& value);
+  std::shared_ptr<const upstream::ClusterValue> policy_for(const upstream::ClusterValue& value);
+  std::shared_ptr<const upstream::Cluster> compile_cluster(const upstream::ClusterValue& value,
+                                                           ClusterPart& part);
   void touch_cluster(const ClusterPart& part);
   void sweep_routes();
   void sweep_scopes();
@@ -138,11 +139,13 @@ class TablesBuilder {
   AccessLogFlusher* flusher_;
   router::ClusterIds cluster_ids_;
   base::RuntimeKeys runtime_keys_;
-  std::map<std::string, ClusterPart, std::less<>> clusters_;
-  // Clusters mostly have one of a few transports: those that were asked for last, to be shared.
-  static constexpr size_t kTransports = 16;
-  std::array<std::weak_ptr<const upstream::Transport>, kTransports> transports_;
-  size_t next_transport_ = 0;
+  std::map<std::string_view, ClusterPart> clusters_;  // keys: ClusterPart::ref's
+  // Clusters mostly have one of a few transports and policies: those that were asked for last, to
+  // be shared.
+  static constexpr size_t kShared = 16;
+  std::array<std::weak_ptr<const upstream::Transport>, kShared> transports_;
+  std::array<std::weak_ptr<const upstream::ClusterValue>, kShared> policies_;
+  size_t next_transport_ = 0, next_policy_ = 0;
   std::map<std::string, ListenerPart, std::less<>> listeners_;
   struct RoutePart {
     std::shared_ptr<const RouteSlot> slot;

@@ -1,6 +1,7 @@
 #include "router/cluster_ids.h"
 
 #include <cassert>
+#include <cstring>
 
 namespace sluice::router {
 
@@ -9,10 +10,13 @@ ClusterIds::~ClusterIds() { assert(by_name_.empty() && "a ClusterRef outlives it
 ClusterRef ClusterIds::acquire(std::string_view name) {
   const std::lock_guard lock(mutex_);
   if (const auto known = by_name_.find(name); known != by_name_.end()) {
-    ++known->second->refs;
-    return ClusterRef(known->second.get());
+    ++(*known)->refs;
+    return ClusterRef(known->get());
   }
-  auto entry = std::make_unique<Entry>(Entry{this, std::string(name), limit_, 1});
+  void* const memory = ::operator new(sizeof(Entry) + name.size());
+  Ptr entry(new (memory) Entry{this, 1, limit_, static_cast<uint32_t>(name.size())});
+  if (!name.empty())
+    std::memcpy(static_cast<char*>(memory) + sizeof(Entry), name.data(), name.size());
   if (free_.empty()) {
     ++limit_;
   } else {
@@ -20,7 +24,7 @@ ClusterRef ClusterIds::acquire(std::string_view name) {
     free_.pop_back();
   }
   Entry* const held = entry.get();
-  by_name_.emplace(std::string_view(held->name), std::move(entry));
+  by_name_.insert(std::move(entry));
   return ClusterRef(held);
 }
 
@@ -28,15 +32,15 @@ ClusterRef ClusterIds::find(std::string_view name) {
   const std::lock_guard lock(mutex_);
   const auto known = by_name_.find(name);
   if (known == by_name_.end()) return {};
-  ++known->second->refs;
-  return ClusterRef(known->second.get());
+  ++(*known)->refs;
+  return ClusterRef(known->get());
 }
 
 // Walks all names: for questions that a person or a rare request asks.
 std::string ClusterIds::name_of(ClusterId id) const {
   const std::lock_guard lock(mutex_);
-  for (const auto& [name, entry] : by_name_) {
-    if (entry->id == id) return entry->name;
+  for (const Ptr& entry : by_name_) {
+    if (entry->id == id) return std::string(entry->name());
   }
   return {};
 }
@@ -60,9 +64,7 @@ void ClusterIds::release(Entry* entry) {
   const std::lock_guard lock(mutex_);
   if (--entry->refs != 0) return;
   free_.push_back(entry->id);
-  const auto known = by_name_.find(std::string_view(entry->name));
-  const auto dying = std::move(known->second);  // holds the key's text until erase() is done
-  by_name_.erase(known);
+  by_name_.erase(by_name_.find(entry->name()));
 }
 
 }  // namespace sluice::router

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "absl/container/flat_hash_set.h"
 
 namespace sluice::router {
 
@@ -43,17 +47,41 @@ class ClusterIds {
 
  private:
   friend class ClusterRef;
+  // One piece of memory with the name, which stands behind it.
   struct Entry {
     ClusterIds* owner;
-    std::string name;
-    ClusterId id;
     uint64_t refs;  // guarded by mutex_
+    ClusterId id;
+    uint32_t name_size;
+    std::string_view name() const noexcept {
+      return {reinterpret_cast<const char*>(this + 1), name_size};
+    }
+  };
+  struct Free {
+    void operator()(Entry* entry) const noexcept { ::operator delete(entry); }
+  };
+  using Ptr = std::unique_ptr<Entry, Free>;
+  static std::string_view text(std::string_view name) noexcept { return name; }
+  static std::string_view text(const Ptr& entry) noexcept { return entry->name(); }
+  struct Hash {
+    using is_transparent = void;
+    template <typename T>
+    size_t operator()(const T& of) const noexcept {
+      return std::hash<std::string_view>{}(text(of));
+    }
+  };
+  struct Equal {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const noexcept {
+      return text(a) == text(b);
+    }
   };
   void share(Entry* entry);
   void release(Entry* entry);
 
   mutable std::mutex mutex_;
-  std::unordered_map<std::string_view, std::unique_ptr<Entry>> by_name_;  // keys: Entry::name
+  absl::flat_hash_set<Ptr, Hash, Equal> by_name_;
   std::vector<ClusterId> free_;
   ClusterId limit_ = 0;
 };
@@ -78,7 +106,7 @@ class ClusterRef {
   explicit operator bool() const noexcept { return entry_ != nullptr; }
   ClusterId id() const noexcept { return entry_ == nullptr ? kNoCluster : entry_->id; }
   std::string_view name() const noexcept {
-    return entry_ == nullptr ? std::string_view() : std::string_view(entry_->name);
+    return entry_ == nullptr ? std::string_view() : entry_->name();
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -61,9 +62,9 @@ class ClusterState {
         cells_(cluster->stats),
         scope_(cluster->stats.get()) {
     breakers_ = parts.leases.take(std::shared_ptr<const Breakers>(cluster->breakers));
-    auto& shared = const_cast<Breakers&>(*breakers_);
-    accounts_[0] = std::make_unique<Accounts>(shared.normal);
-    accounts_[1] = std::make_unique<Accounts>(shared.high);
+    base::CreditPool* const pools = cluster->breakers->make(cluster->num_workers);
+    accounts_[0] = std::make_unique<Accounts>(pools);
+    accounts_[1] = std::make_unique<Accounts>(pools + kPoolsPerPriority);
   }
   ClusterState(const ClusterState&) = delete;
   ClusterState& operator=(const ClusterState&) = delete;
@@ -79,11 +80,8 @@ class ClusterState {
   }
 
   struct Accounts {
-    explicit Accounts(Breaker& b)
-        : connections(b.connections),
-          pending(b.pending),
-          requests(b.requests),
-          retries(b.retries) {}
+    explicit Accounts(base::CreditPool* pools)
+        : connections(pools[0]), pending(pools[1]), requests(pools[2]), retries(pools[3]) {}
     base::WorkerCredit connections, pending, requests, retries;
   };
   base::ClusterCells& cells() noexcept { return *cells_; }
@@ -110,9 +108,9 @@ class ClusterState {
     if (tier->panic) [[unlikely]]
       cells_->lb_healthy_panic.add();
     uint32_t index;
-    switch (entry.cluster->value.balancer) {
+    switch (entry.cluster->balancer) {
       case ClusterValue::Balancer::kRoundRobin: {
-        const auto& order = tier->in_turn();
+        const std::span<const uint32_t> order = tier->in_turn();
         if (++cursor_ >= order.size()) cursor_ %= static_cast<uint32_t>(order.size());
         index = order[cursor_];
         break;
@@ -297,7 +295,7 @@ void ClusterState<User>::move_one_host(const EndpointSet& set) {
   auto node = hosts_.extract(hosts_.begin());
   HostT& host = *node.mapped();
   host.address = endpoint.address;
-  host.address_text = endpoint.address_text;
+  host.address_text = endpoint.address.to_string();
   hosts_[endpoint.address] = std::move(node.mapped());
 }
 
@@ -308,7 +306,7 @@ auto ClusterState<User>::open_host(uint32_t index, const ClusterEntry& entry) ->
   host->cluster = this;
   host->transport = parts_.leases.take(entry.cluster->transport);
   host->address = endpoint.address;
-  host->address_text = endpoint.address_text;
+  host->address_text = endpoint.address.to_string();
   host->hostname = endpoint.hostname;
   host->generation = generation_;
   by_index_[index] = host.get();
@@ -323,7 +321,7 @@ uint32_t ClusterState<User>::pick_least(const EndpointSet::Tier& tier,
   const auto load = [&](uint32_t i) {
     return by_index_[i] == nullptr ? uint64_t{0} : uint64_t{by_index_[i]->active_requests};
   };
-  const uint32_t choices = std::min(entry.cluster->value.choice_count, kMaxChoices);
+  const uint32_t choices = std::min(entry.cluster->choice_count, kMaxChoices);
   for (uint32_t n = 1; n < choices; ++n) {
     const uint32_t other = tier.weighted_random(parts_.random);
     if (load(other) * endpoints[best].weight < load(best) * endpoints[other].weight) best = other;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <numeric>
 
 #include "absl/container/flat_hash_set.h"
@@ -14,8 +15,7 @@ bool is_healthy(Health health) { return health == Health::kUnknown || health == 
 
 // Smooth weighted round robin: each step every host gains its weight, the richest is taken and pays
 // the sum. The order repeats after sum(weights) steps; weights are scaled down to keep it short.
-std::vector<uint32_t> smooth_order(const std::vector<uint32_t>& hosts,
-                                   std::vector<uint32_t> weights) {
+std::vector<uint32_t> smooth_order(std::span<const uint32_t> hosts, std::vector<uint32_t> weights) {
   constexpr uint64_t kMaxSteps = 4096;
   uint32_t divisor = 0;
   for (const uint32_t w : weights) divisor = std::gcd(divisor, w);
@@ -82,8 +82,8 @@ void weigh(EndpointSet::Tier& tier, const std::vector<Endpoint>& endpoints) {
   const bool equal =
       std::adjacent_find(weights.begin(), weights.end(), std::not_equal_to<>()) == weights.end();
   if (equal) return;
-  tier.schedule = smooth_order(tier.hosts, weights);
-  tier.alias = alias_table(weights);
+  tier.weighted = std::make_shared<const EndpointSet::Tier::Weighted>(EndpointSet::Tier::Weighted{
+      smooth_order({tier.hosts.data(), tier.hosts.size()}, weights), alias_table(weights)});
 }
 
 // Hosts of one priority by what they are good for, and what these can take of all load, in percent.
@@ -177,12 +177,25 @@ void share_load(std::vector<Level>& levels, size_t num_hosts, uint32_t panic_pct
   if (all_panic) share_by_number(levels, num_hosts);
 }
 
+void append_name(std::string_view name, std::string* out) {
+  const auto size = static_cast<uint32_t>(name.size());
+  out->append(reinterpret_cast<const char*>(&size), sizeof(size)).append(name);
+}
+
+std::string_view take_name(std::string_view* names) noexcept {
+  uint32_t size = 0;
+  if (names->size() < sizeof(size)) return {};
+  std::memcpy(&size, names->data(), sizeof(size));
+  const std::string_view name = names->substr(sizeof(size), size);
+  names->remove_prefix(sizeof(size) + name.size());
+  return name;
+}
+
 }  // namespace
 
 std::shared_ptr<const EndpointSet> EndpointSet::build(const EndpointsValue& value,
                                                       uint32_t panic_threshold_pct) {
   auto set = std::make_shared<EndpointSet>();
-  set->version_ = value.version;
   set->factor_pct_ = value.overprovisioning_factor_pct;
   set->panic_pct_ = std::min(100u, panic_threshold_pct);
   set->one_host_ = value.one_host;
@@ -201,18 +214,34 @@ std::shared_ptr<const EndpointSet> EndpointSet::with_panic_threshold(const Endpo
 }
 
 void EndpointSet::add_endpoints(const EndpointsValue& value) {
+  size_t num = 0;
+  for (const LocalityValue& locality : value.localities) num += locality.endpoints.size();
+  endpoints_.reserve(num);
   absl::flat_hash_set<base::Address> seen;
+  uint32_t nth = 0;
   for (const LocalityValue& locality : value.localities) {
-    const auto nth = static_cast<uint32_t>(localities_.size());
-    localities_.push_back({locality.region, locality.zone, locality.sub_zone});
+    for (const std::string* name : {&locality.region, &locality.zone, &locality.sub_zone}) {
+      append_name(*name, &localities_);
+    }
     for (const EndpointValue& e : locality.endpoints) {
       if (!seen.insert(e.address).second) continue;
-      endpoints_.push_back({e.address, e.hostname, e.address.to_string(), e.health,
-                            std::max<uint32_t>(1, e.weight), locality.priority, nth});
+      endpoints_.push_back({e.address, e.hostname, e.health, std::max<uint32_t>(1, e.weight),
+                            locality.priority, nth});
       if (is_healthy(e.health)) ++num_healthy_;
       if (e.health == Health::kDegraded) ++num_degraded_;
     }
+    ++nth;
   }
+}
+
+EndpointSet::Locality EndpointSet::locality(uint32_t nth) const noexcept {
+  std::string_view rest = localities_;
+  for (; nth > 0; --nth) {
+    for (int i = 0; i < 3; ++i) take_name(&rest);
+  }
+  const std::string_view region = take_name(&rest);
+  const std::string_view zone = take_name(&rest);
+  return {region, zone, take_name(&rest)};
 }
 
 void EndpointSet::build_tiers() {
@@ -223,19 +252,19 @@ void EndpointSet::build_tiers() {
   share_load(levels, endpoints_.size(), panic_pct_);
   for (uint32_t p = 0; p < levels.size(); ++p) {
     Level& l = levels[p];
-    add_tier(p, l.healthy_load, l.panic ? l.all : std::move(l.healthy), l.panic);
+    add_tier(p, l.healthy_load, l.panic ? l.all : l.healthy, l.panic);
   }
   for (uint32_t p = 0; p < levels.size(); ++p) {
     Level& l = levels[p];
-    add_tier(p, l.degraded_load, l.panic ? l.all : std::move(l.degraded), l.panic);
+    add_tier(p, l.degraded_load, l.panic ? l.all : l.degraded, l.panic);
   }
 }
 
-void EndpointSet::add_tier(uint32_t priority, uint32_t load_pct, std::vector<uint32_t> hosts,
+void EndpointSet::add_tier(uint32_t priority, uint32_t load_pct, const std::vector<uint32_t>& hosts,
                            bool panic) {
   if (load_pct == 0) return;
   Tier tier;
-  tier.hosts = std::move(hosts);
+  tier.hosts.assign(hosts.begin(), hosts.end());
   tier.load_up_to_pct = load_pct + (tiers_.empty() ? 0 : tiers_.back().load_up_to_pct);
   tier.priority = priority;
   tier.panic = panic;

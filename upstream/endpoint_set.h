@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "base/address.h"
 #include "base/random.h"
 #include "upstream/values.h"
@@ -14,11 +17,10 @@ namespace sluice::upstream {
 struct Endpoint {
   base::Address address;
   std::string hostname;
-  std::string address_text;  // "1.2.3.4:80"
   Health health = Health::kUnknown;
   uint32_t weight = 1;
   uint32_t priority = 0;
-  uint32_t locality = 0;  // in EndpointSet::localities()
+  uint32_t locality = 0;  // EndpointSet::locality()
 };
 
 // EndpointSet answers "which endpoints may take a request now, in which proportion?" for one
@@ -45,24 +47,31 @@ class EndpointSet {
   // The hosts of one priority and health among which a pick is made. `hosts` is empty when nothing
   // is eligible.
   struct Tier {
-    std::vector<uint32_t> hosts;     // indices of endpoints
-    std::vector<uint32_t> schedule;  // weighted round robin, smooth; empty: `hosts` in turn
-    // Alias table for weighted random choice, parallel to hosts; empty: uniform.
+    // Alias table for weighted random choice, parallel to hosts.
     struct Alias {
       uint32_t keep_below;  // of 2^32
       uint32_t other;
     };
-    std::vector<Alias> alias;
+    struct Weighted {
+      std::vector<uint32_t> schedule;  // round robin, smooth
+      std::vector<Alias> alias;
+    };
+    absl::InlinedVector<uint32_t, 4> hosts;    // indices of endpoints
+    std::shared_ptr<const Weighted> weighted;  // null: all weights are equal
     uint32_t load_up_to_pct = 0;  // cumulative, of 100; a tier that takes nothing is not there
     uint32_t priority = 0;
     bool panic = false;
 
-    const std::vector<uint32_t>& in_turn() const { return schedule.empty() ? hosts : schedule; }
+    std::span<const uint32_t> in_turn() const noexcept {
+      if (weighted != nullptr) return weighted->schedule;
+      return {hosts.data(), hosts.size()};
+    }
     uint32_t weighted_random(base::Random& random) const noexcept {
       const uint64_t r = random.next();
       const auto i = static_cast<uint32_t>(((r >> 32) * hosts.size()) >> 32);
-      if (alias.empty()) return hosts[i];
-      return hosts[static_cast<uint32_t>(r) < alias[i].keep_below ? i : alias[i].other];
+      if (weighted == nullptr) return hosts[i];
+      const Alias& alias = weighted->alias[i];
+      return hosts[static_cast<uint32_t>(r) < alias.keep_below ? i : alias.other];
     }
   };
 
@@ -70,14 +79,14 @@ class EndpointSet {
   uint64_t serial() const noexcept { return serial_; }
   const std::vector<Endpoint>& endpoints() const noexcept { return endpoints_; }
   struct Locality {
-    std::string region, zone, sub_zone;
+    std::string_view region, zone, sub_zone;
   };
-  const std::vector<Locality>& localities() const noexcept { return localities_; }
+  // Costs a walk over those before it: for who shows it.
+  Locality locality(uint32_t nth) const noexcept;
   uint32_t panic_threshold_pct() const noexcept { return panic_pct_; }
   // Degraded ones are not counted as healthy.
   uint32_t num_healthy() const noexcept { return num_healthy_; }
   uint32_t num_degraded() const noexcept { return num_degraded_; }
-  const std::string& version() const noexcept { return version_; }
   // One host that keeps its connections when its address is another one (LOGICAL_DNS).
   bool one_host() const noexcept { return one_host_; }
 
@@ -97,18 +106,18 @@ class EndpointSet {
  private:
   void add_endpoints(const EndpointsValue& value);
   void build_tiers();
-  void add_tier(uint32_t priority, uint32_t load_pct, std::vector<uint32_t> hosts, bool panic);
+  void add_tier(uint32_t priority, uint32_t load_pct, const std::vector<uint32_t>& hosts,
+                bool panic);
 
   std::vector<Tier> tiers_;
   std::vector<Endpoint> endpoints_;
-  std::vector<Locality> localities_;
+  std::string localities_;  // of each name its length, four bytes, and its text
   uint64_t serial_ = 0;
   uint32_t factor_pct_ = 140;
   uint32_t panic_pct_ = 50;
   uint32_t num_healthy_ = 0;
   uint32_t num_degraded_ = 0;
   bool one_host_ = false;
-  std::string version_;
 };
 
 }  // namespace sluice::upstream

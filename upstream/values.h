@@ -127,6 +127,7 @@ struct ClusterValue {
   uint64_t dns_serial = 0;  // the assembler's: versions that ask for the same have the same
   bool ignore_new_hosts_until_first_hc = false;
   std::string source;
+  friend bool operator==(const ClusterValue&, const ClusterValue&) = default;
 };
 
 }  // namespace sluice::upstream

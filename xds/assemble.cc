@@ -60,7 +60,7 @@ Assembler::Assembler(Options options, dataplane::Server& server, Executor& execu
                  .changed = [this] { touch(); }}),
       leds_(executor, deadlines_,
             [this](SourceId source, upstream::EndpointsValue value) {
-              clusters_.put_endpoints(source, std::move(value));
+              clusters_.put_endpoints(source, value);
             }),
       listeners_(server.builder(), executor, deadlines_, server.num_workers()),
       demands_({.answer = [&server](uint32_t worker, uint64_t id,

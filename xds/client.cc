@@ -42,7 +42,7 @@ Client::Client(ClientOptions options, std::vector<Transport*> transports, Resour
     states_.push_back(state_for(static_cast<Type>(i), options_.types[i], options_.delta));
   }
   for (RestoredResource& r : options_.restored) {
-    state_of(r.type).restore(std::move(r.name), std::move(r.version), r.bytes);
+    state_of(r.type).restore(r.name, r.version, r.bytes);
   }
   options_.restored.clear();
   if (options_.rate_limit) tokens_ = options_.rate_limit->max_tokens;

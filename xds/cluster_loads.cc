@@ -21,15 +21,16 @@ uint64_t counter(const base::StatScope& scope, std::string_view name) {
 ClusterLoad load_of(const Row& row, const Sums& sums) {
   const upstream::Cluster& cluster = *row.cluster;
   ClusterLoad out;
-  out.name = cluster.value.name;
-  out.service_name = cluster.value.eds_service_name;
+  out.name = cluster.name;
+  out.service_name = cluster.eds_service_name();
   out.dropped = counter(*cluster.stats, "upstream_rq_pending_overflow");
   const upstream::EndpointSet& set = *row.endpoints;
   out.endpoints.reserve(set.endpoints().size());
   for (const upstream::Endpoint& endpoint : set.endpoints()) {
-    const auto& place = set.localities()[endpoint.locality];
-    EndpointLoad& load = out.endpoints.emplace_back(EndpointLoad{
-        endpoint.address, place.region, place.zone, place.sub_zone, endpoint.priority, 0, 0, 0, 0});
+    const auto place = set.locality(endpoint.locality);
+    EndpointLoad& load = out.endpoints.emplace_back(
+        EndpointLoad{endpoint.address, std::string(place.region), std::string(place.zone),
+                     std::string(place.sub_zone), endpoint.priority, 0, 0, 0, 0});
     const auto found = sums.find({cluster.id, cluster.stats.get(), endpoint.address});
     if (found == sums.end()) continue;
     load.issued = found->second.rq_total;

@@ -41,10 +41,10 @@ void DeltaState::forget_stream() {
 void DeltaState::add_first(WireDeltaRequest* request) const {
   if (wildcard() && !names().empty()) request->subscribe.push_back("*");
   for (const auto& [name, interest] : names()) request->subscribe.push_back(name);
-  for (const auto& [name, entry] : cache()) {
-    const bool held = !entry.unchecked && !entry.gone && !entry.foreign && wanted(name);
-    if (held) request->initial_versions.emplace_back(name, entry.version);
-  }
+  cache().for_each([&](const Accepted& entry) {
+    const bool held = !entry.unchecked && !entry.gone && !entry.foreign && wanted(entry.name());
+    if (held) request->initial_versions.emplace_back(entry.name(), entry.version());
+  });
   std::sort(request->initial_versions.begin(), request->initial_versions.end());
 }
 
@@ -146,9 +146,10 @@ bool DeltaState::sort_names(InFlight& flight, size_t index, base::MonoNs now) {
 // A collection that goes takes all with it that nobody else asked for.
 void DeltaState::sort_removed_collection(InFlight& flight, std::string_view name) {
   std::vector<std::string> members;
-  for (const auto& [member, entry] : cache()) {
-    if (!names().contains(member) && collection_of(member) == name) members.push_back(member);
-  }
+  cache().for_each([&](const Accepted& entry) {
+    const std::string_view member = entry.name();
+    if (!names().contains(member) && collection_of(member) == name) members.emplace_back(member);
+  });
   std::sort(members.begin(), members.end());
   for (const std::string& member : members) sort_removed(flight, member);
   end_collection_wait(name);
@@ -156,14 +157,14 @@ void DeltaState::sort_removed_collection(InFlight& flight, std::string_view name
 
 // The server does not have it: known or awaited, whoever waits for it need not wait on (rule 81).
 void DeltaState::sort_removed(InFlight& flight, std::string_view name) {
-  const auto it = cached(name);
+  Accepted* const entry = cached(name);
   if (!wanted(name)) {
-    if (it != cache().end()) lose(it);
+    if (entry != nullptr) lose(*entry);
     return;
   }
   if (is_glob_name(name)) return sort_removed_collection(flight, name);
   const bool awaited = stop_wait(name);
-  const bool held = it != cache().end() && !it->second.gone;
+  const bool held = entry != nullptr && !entry->gone;
   if (!awaited && !held) return;  // rule 68
   if (held && !full_state()) count_empty();
   flight.removed.emplace_back(name);

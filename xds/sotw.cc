@@ -54,9 +54,10 @@ bool SotwState::sort_out(InFlight& flight, base::MonoNs now) {
 }
 
 void SotwState::take_removed(InFlight& flight, const Names& present) {
-  for (const auto& [name, entry] : cache()) {
-    if (!present.contains(name) && wanted(name)) flight.removed.push_back(name);
-  }
+  cache().for_each([&](const Accepted& entry) {
+    if (present.contains(key(entry.name())) || !wanted(entry.name())) return;
+    flight.removed.emplace_back(entry.name());
+  });
   std::sort(flight.removed.begin(), flight.removed.end());
   update().removed = flight.removed;
 }

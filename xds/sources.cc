@@ -268,8 +268,8 @@ std::optional<std::vector<RestoredResource>> Sources::in_force() const {
       live = live || state.live();
       if (state.type() == Type::kSecret) continue;  // private keys are not for a file of ours
       state.for_each_resource([&](const TypeState::Held& held) {
-        out.push_back(
-            {value.lasting, state.type(), std::string(held.name), held.version, held.bytes});
+        out.push_back({value.lasting, state.type(), std::string(held.name),
+                       std::string(held.version), std::string(held.bytes)});
       });
     }
   }

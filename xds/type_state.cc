@@ -68,11 +68,11 @@ bool TypeState::unsubscribe_all() {
   interest_changed("*", false);
   all_ = Interest{};
   std::vector<std::string> gone;
-  for (const auto& [name, entry] : cache_) {
-    if (!wanted(name)) gone.push_back(name);
-  }
+  cache_.for_each([&](const Accepted& entry) {
+    if (!wanted(entry.name())) gone.emplace_back(entry.name());
+  });
   for (const std::string& name : gone) {
-    if (const auto it = cached(name); it != cache_.end()) set_unused(it);
+    if (Accepted* entry = cached(name)) set_unused(*entry);
   }
   return true;
 }
@@ -85,14 +85,14 @@ bool TypeState::subscribe(std::string_view name, base::MonoNs now) {
   ++interest_;
   if (is_glob_name(name)) ++num_globs_;
   interest_changed(name, true);
-  const auto it = cached(name);
-  const bool usable = it != cache_.end() && !it->second.gone &&
-                      (restored_usable_ || !it->second.restored || !it->second.unchecked);
+  Accepted* const entry = cached(name);
+  const bool usable = entry != nullptr && !entry->gone &&
+                      (restored_usable_ || !entry->restored || !entry->unchecked);
   if (!usable) {
     start_wait(name, interest, now);
   } else if (!had) {
-    unused_.erase(it->second.unused);
-    it->second.unused = 0;
+    unused_.erase(entry->unused);
+    entry->unused = 0;
     replay_.emplace(name);
   }
   return true;
@@ -110,7 +110,7 @@ bool TypeState::unsubscribe(std::string_view name) {
   if (wanted(name)) return true;
   if (const auto waiting = replay_.find(name); waiting != replay_.end()) replay_.erase(waiting);
   if (const auto error = errors_.find(name); error != errors_.end()) errors_.erase(error);
-  if (const auto entry = cached(name); entry != cache_.end()) set_unused(entry);
+  if (Accepted* entry = cached(name)) set_unused(*entry);
   return true;
 }
 
@@ -118,10 +118,12 @@ bool TypeState::unsubscribe(std::string_view name) {
 void TypeState::drop_collection(std::string_view name) {
   --num_globs_;
   std::vector<std::string> gone;
-  for (const auto& [member, entry] : cache_) {
-    if (!wanted(member) && collection_of(member) == name) gone.push_back(member);
-  }
-  for (const std::string& member : gone) forget(cached(member));
+  cache_.for_each([&](const Accepted& entry) {
+    if (!wanted(entry.name()) && collection_of(entry.name()) == name) {
+      gone.emplace_back(entry.name());
+    }
+  });
+  for (const std::string& member : gone) forget(*cached(member));
 }
 
 void TypeState::copy_interest(TypeState& other) const {
@@ -174,7 +176,7 @@ void TypeState::stream_closed() {
 void TypeState::server_changed() {
   greeted_ = false;
   foreign_version_ = true;
-  for (auto& [name, entry] : cache_) entry.foreign = true;
+  cache_.for_each([](Accepted& entry) { entry.foreign = true; });
 }
 
 void TypeState::count_failure() noexcept {
@@ -196,7 +198,7 @@ TypeState::Verdict TypeState::take(std::unique_ptr<std::string> bytes, WireRespo
     answer_repeated(now);
     return Verdict::kAnswer;
   }
-  InFlight& flight = in_flight_.emplace();
+  InFlight& flight = in_flight_.emplace(InFlight());
   flight.bytes = std::move(bytes);
   flight.response = std::move(response);
   flight.stream = stream_;
@@ -257,7 +259,7 @@ void TypeState::normalise(InFlight& flight) {
 // False: the resource cannot be named, and is rejected.
 bool TypeState::name_and_check(InFlight& flight, size_t index) {
   WireResource& resource = flight.response.resources[index];
-  const auto reject = [&](std::string problem) {
+  const auto reject = [&](const std::string& problem) {
     flight.rejected.push_back({std::string(resource.wrapped ? resource.name : std::string_view()),
                                base::config_error("resources[", index, "]", problem)});
     return false;
@@ -277,19 +279,18 @@ bool TypeState::name_and_check(InFlight& flight, size_t index) {
 void TypeState::sort_one(InFlight& flight, size_t index, std::string_view name, base::MonoNs now) {
   const WireResource& resource = flight.response.resources[index];
   const std::string_view version = version_of(flight.response, resource);
-  const auto it = cached(name);
-  const bool known = it != cache_.end() && !it->second.unchecked && !it->second.gone;
-  const bool same = known && (!resource.has_body || (it->second.hash == resource.hash &&
-                                                     it->second.bytes == resource.bytes));
+  Accepted* entry = cached(name);
+  const bool known = entry != nullptr && !entry->unchecked && !entry->gone;
+  const bool same = known && (!resource.has_body || entry->bytes() == resource.bytes);
   if (resource.has_body && !make_room(flight, resource, name)) return;
   const auto replay = replay_.find(name);
   if (same && (replay == replay_.end() || !resource.has_body)) {
     ++stats_.resources_unchanged;
-    set_ttl(it->first, it->second, resource.ttl_ns, now);
+    set_ttl(*entry, resource.ttl_ns, now);
     update_.unchanged.emplace_back(name);
     if (!resource.has_body) return;
-    confirmed(it->second);
-    if (delta_) it->second.version = version;
+    confirmed(*entry);
+    if (delta_ && entry->version() != version) cache_.put(name, version, resource.bytes);
     if (const auto e = errors_.find(name); e != errors_.end()) errors_.erase(e);
     return;
   }
@@ -305,8 +306,8 @@ void TypeState::sort_one(InFlight& flight, size_t index, std::string_view name, 
 void TypeState::skip_one(InFlight& flight, size_t index) {
   const WireResource& resource = flight.response.resources[index];
   ++stats_.resources_unasked;
-  if (const auto it = cached(resource.name); it != cache_.end()) {
-    refresh_unused(it, resource, version_of(flight.response, resource));
+  if (const Accepted* entry = cached(resource.name)) {
+    refresh_unused(*entry, resource, version_of(flight.response, resource));
   }
 }
 
@@ -324,7 +325,7 @@ void TypeState::applied(std::vector<Rejected> rejected, base::MonoNs now, base::
   if (flight.answerable) {
     applied_response(std::move(flight), std::move(rejected), now, wall);
   } else {
-    applied_cached(flight, std::move(rejected), wall);
+    applied_cached(flight, rejected, wall);
   }
 }
 
@@ -343,21 +344,14 @@ void TypeState::applied_response(InFlight flight, std::vector<Rejected> rejected
     if (again) replay_.emplace(name);
   }
   for (const std::string& name : flight.removed) {
-    if (const auto it = cached(name); it != cache_.end()) lose(it);
+    if (Accepted* entry = cached(name)) lose(*entry);
     if (const auto e = errors_.find(name); e != errors_.end()) errors_.erase(e);
   }
   if (lists_everything()) errors_.clear();  // what is not in a full state is gone
   rejected.insert(rejected.begin(), std::make_move_iterator(flight.rejected.begin()),
                   std::make_move_iterator(flight.rejected.end()));
   keep_errors(flight, rejected, wall);
-  // Waits that are over need not be kept until their time. What comes in the order in which it was
-  // asked for, as it mostly does, leaves none.
-  for (; !waits_.empty(); waits_.pop_front()) {
-    const auto& [at, name] = waits_.front();
-    const auto it = names_.find(name);
-    const Interest* waiter = name.empty() ? &all_ : it == names_.end() ? nullptr : &it->second;
-    if (waiter != nullptr && waiter->waiting && waiter->timeout_at == at) break;
-  }
+  drop_ended_waits();
 
   const bool here = open_ && flight.stream == stream_;
   repeats_ = 0;
@@ -432,6 +426,16 @@ base::MonoNs TypeState::wake_at() const noexcept {
   if (!waits_.empty()) at = std::min(at, waits_.front().first);
   if (!expiries_.empty()) at = std::min(at, expiries_.begin()->first);
   return at;
+}
+
+// Those in front: what came in the order in which it was asked for, as it mostly does, leaves none.
+void TypeState::drop_ended_waits() noexcept {
+  for (; !waits_.empty(); waits_.pop_front()) {
+    const auto& [at, name] = waits_.front();
+    const auto it = names_.find(name);
+    const Interest* interest = name.empty() ? &all_ : it == names_.end() ? nullptr : &it->second;
+    if (interest != nullptr && interest->waiting && interest->timeout_at == at) return;
+  }
 }
 
 std::vector<std::string> TypeState::expired_fetches(base::MonoNs now) {

@@ -11,10 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
+#include "xds/accepted.h"
 #include "xds/resources.h"
 #include "xds/wire.h"
 
@@ -136,7 +137,7 @@ class TypeState {
 
   // --- The last good configuration (last_good.h). What is restored is given to subscribers from
   // use_restored() on, as long as no response has come.
-  void restore(std::string name, std::string version, std::string_view bytes);
+  void restore(std::string_view name, std::string_view version, std::string_view bytes);
   void use_restored();
   // Restored resources that the control plane has not confirmed or replaced.
   size_t num_restored() const noexcept { return num_restored_; }
@@ -158,8 +159,8 @@ class TypeState {
   const std::map<std::string, ErrorState, std::less<>>& errors() const noexcept { return errors_; }
   struct Held {
     std::string_view name;
-    const std::string& version;
-    const std::string& bytes;
+    std::string_view version;
+    std::string_view bytes;
     base::WallNs accepted_at = 0;
     bool restored = false;
   };
@@ -172,18 +173,6 @@ class TypeState {
   void count_failure() noexcept;
 
  protected:
-  struct Accepted {
-    std::string version;
-    std::string bytes;
-    uint64_t hash = 0;
-    uint64_t unused = 0;  // position in unused_; 0: in use
-    base::WallNs accepted_at = 0;
-    base::MonoNs expires_at = 0;  // 0: no TTL
-    bool unchecked = false;       // came while nobody wanted it: not validated
-    bool gone = false;            // the server has it no more; who uses it goes on (table 1.5)
-    bool foreign = false;         // the server that we talk to now has not sent it
-    bool restored = false;        // foreign: from the last good configuration
-  };
   struct Interest {
     uint32_t count = 0;
     bool waiting = false;         // for its first resource
@@ -209,7 +198,6 @@ class TypeState {
     base::MonoNs since = 0;
     bool answerable = true;  // false: from take_cached()
   };
-  using Cache = absl::flat_hash_map<std::string, Accepted>;
   using Names = absl::flat_hash_set<absl::string_view>;
 
   // `delta`: versions are the resources' own, and a response brings changes only.
@@ -232,22 +220,24 @@ class TypeState {
   bool wanted(std::string_view name) const;
   // The waits for the collection that holds `name` end, and subscribers are told so.
   void end_collection_wait(std::string_view name);
-  Cache::iterator cached(std::string_view name);
+  Accepted* cached(std::string_view name) const { return cache_.find(name); }  // null: none
   bool name_and_check(InFlight& flight, size_t index);
   void sort_one(InFlight& flight, size_t index, std::string_view name, base::MonoNs now);
   bool make_room(InFlight& flight, const WireResource& resource, std::string_view name);
   void skip_one(InFlight& flight, size_t index);  // nobody asked for it
   bool stop_wait(std::string_view name);
-  void set_ttl(const std::string& name, Accepted& entry, int64_t ttl_ns, base::MonoNs now);
-  void lose(Cache::iterator it);  // the server has it no more
+  void set_ttl(Accepted& entry, int64_t ttl_ns, base::MonoNs now);
+  void lose(Accepted& entry);  // the server has it no more
   void count_empty() noexcept { ++stats_.update_empty; }
   // Of the answer that is due, which this takes: its error; empty: an ACK, or no answer.
   std::string take_answer();
 
   bool asked() const noexcept { return asked_; }
   bool wildcard() const noexcept { return wildcard_; }
-  const std::map<std::string, Interest, std::less<>>& names() const noexcept { return names_; }
-  const Cache& cache() const noexcept { return cache_; }
+  const absl::btree_map<std::string, Interest, std::less<>>& names() const noexcept {
+    return names_;
+  }
+  const AcceptedResources& cache() const noexcept { return cache_; }
   const std::string& nonce() const noexcept { return nonce_; }
   // Versions are a server's own (rule 25).
   std::string_view request_version() const noexcept {
@@ -261,7 +251,6 @@ class TypeState {
   // A response of this type lists everything that there is.
   bool lists_everything() const noexcept { return !delta_ && full_state(); }
   void count_held(InFlight& flight);
-  void set_bytes(Accepted& entry, std::string_view bytes, uint64_t hash);
   std::string_view version_of(const WireResponse& response,
                               const WireResource& resource) const noexcept;
   void start_wait(std::string_view name, Interest& interest, base::MonoNs now);
@@ -270,10 +259,12 @@ class TypeState {
   static void normalise(InFlight& flight);
   bool is_repeated(const WireResponse& response) const noexcept;
   void answer_repeated(base::MonoNs now);
-  void refresh_unused(Cache::iterator it, const WireResource& resource, std::string_view version);
+  void refresh_unused(const Accepted& known, const WireResource& resource,
+                      std::string_view version);
   void applied_response(InFlight flight, std::vector<Rejected> rejected, base::MonoNs now,
                         base::WallNs wall);
-  void applied_cached(const InFlight& flight, std::vector<Rejected> rejected, base::WallNs wall);
+  void applied_cached(const InFlight& flight, const std::vector<Rejected>& rejected,
+                      base::WallNs wall);
   void accept(const WireResource& resource, std::string_view name, std::string_view version,
               base::MonoNs now, base::WallNs wall);
   void keep_errors(const InFlight& flight, const std::vector<Rejected>& rejected,
@@ -284,8 +275,9 @@ class TypeState {
   void greeted(base::MonoNs now);
   void confirmed(Accepted& entry) noexcept;
   void keep_foreign(std::string_view name);
-  void set_unused(Cache::iterator it);
-  void forget(Cache::iterator it);
+  void set_unused(Accepted& entry);
+  void forget(Accepted& entry);
+  void drop_ended_waits() noexcept;
   void answer(std::string error, base::MonoNs at);
 
   Type type_;
@@ -295,7 +287,7 @@ class TypeState {
   // Interest.
   bool wildcard_ = false;
   Interest all_;  // of the wildcard
-  std::map<std::string, Interest, std::less<>> names_;
+  absl::btree_map<std::string, Interest, std::less<>> names_;
   size_t num_globs_ = 0;                                    // of names_: collections
   std::deque<std::pair<base::MonoNs, std::string>> waits_;  // deadlines in order; some are over
   uint64_t interest_ = 0;                                   // changes of interest so far
@@ -324,8 +316,7 @@ class TypeState {
   uint32_t repeats_ = 0;
 
   // Resources.
-  Cache cache_;
-  uint64_t bytes_ = 0;  // of all in cache_
+  AcceptedResources cache_;
   std::set<std::pair<base::MonoNs, std::string>> expiries_;
   std::map<uint64_t, std::string> unused_;  // oldest first
   uint64_t last_unused_ = 0;
@@ -340,10 +331,10 @@ class TypeState {
 
 template <typename Fn>
 void TypeState::for_each_resource(Fn&& fn) const {
-  for (const auto& [name, entry] : cache_) {
-    if (entry.unchecked || !wanted(name)) continue;
-    fn(Held{name, entry.version, entry.bytes, entry.accepted_at, entry.restored});
-  }
+  cache_.for_each([&](const Accepted& entry) {
+    if (entry.unchecked || !wanted(entry.name())) return;
+    fn(Held{entry.name(), entry.version(), entry.bytes(), entry.accepted_at, entry.restored});
+  });
 }
 
 }  // namespace sluice::xds

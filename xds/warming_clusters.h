@@ -1,14 +1,20 @@
 #pragma once
 
-#include <map>
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "base/clock.h"
 #include "dataplane/tables_builder.h"
+#include "router/cluster_ids.h"
+#include "upstream/endpoint_set.h"
 #include "upstream/values.h"
 #include "xds/deadlines.h"
 #include "xds/dns_discovery.h"
@@ -49,9 +55,9 @@ class WarmingClusters {
   // Dynamic ones only.
   void remove(std::string_view name);
   bool is_static(std::string_view name) const;
-  bool has(std::string_view name) const { return clusters_.contains(name); }
+  bool has(std::string_view name) const { return find(name) != nullptr; }
 
-  void put_endpoints(SourceId source, upstream::EndpointsValue value);
+  void put_endpoints(SourceId source, const upstream::EndpointsValue& value);
   // Whether some cluster asks for these.
   bool follows(const ResourceKey& eds) const { return endpoints_.contains(eds); }
   // None will come for now, or none that are good: ends the wait, changes nothing else.
@@ -63,47 +69,72 @@ class WarmingClusters {
   void list_waits(std::vector<Wait>* out) const;
 
  private:
-  // Whence a version of a cluster has its endpoints.
-  struct Follows {
-    ResourceKey eds;  // an empty name: it has them in itself
-    std::shared_ptr<const upstream::DnsValue> dns;
-    uint64_t dns_serial = 0;
-  };
+  struct Endpoints;
   struct Cluster {
-    Follows follows;      // of the form that serves
-    bool active = false;  // a form is in the tables
-    bool is_static = false;
-    bool warming = false;                          // active without endpoints
-    base::MonoNs since = 0;                        // of either wait
+    router::ClusterRef ref;        // holds the name
+    Endpoints* follows = nullptr;  // the form that serves; null: it has its endpoints in itself
+    base::MonoNs since = 0;        // of either wait
     std::unique_ptr<upstream::ClusterValue> next;  // waits for other endpoints
+    bool active = false;                           // a form is in the tables
+    bool is_static = false;
+    bool warming = false;  // active without endpoints
+    std::string_view name() const noexcept { return ref.name(); }
   };
+  struct DnsPart {
+    std::shared_ptr<const upstream::DnsValue> value;
+    uint64_t serial = 0;
+  };
+  // There is one per cluster, mostly: what has come is kept as the tables have it.
   struct Endpoints {
-    std::shared_ptr<const upstream::EndpointsValue> value;  // null: have not come
-    std::vector<std::string> clusters;                      // who uses them; one, mostly
+    ResourceKey key;
+    std::shared_ptr<const upstream::EndpointSet> set;  // null: have not come
+    std::unique_ptr<const DnsPart> dns;                // null: they do not come by name
+    absl::InlinedVector<Cluster*, 1> clusters;         // who uses them; one, mostly
+    Deadlines::Ticket deadline;
     bool wait_ended = false;
     bool partial = false;  // some of the names have not answered
-    bool ready() const { return (value != nullptr && !partial) || wait_ended; }
+    bool ready() const { return (set != nullptr && !partial) || wait_ended; }
   };
-  using Clusters = std::map<std::string, Cluster, std::less<>>;
+  // Either by its key, in no order; they stay where they are.
+  struct ByKey {
+    using is_transparent = void;
+    static std::string_view key(std::string_view name) { return name; }
+    static std::string_view key(const std::unique_ptr<Cluster>& of) { return of->name(); }
+    static const ResourceKey& key(const ResourceKey& key) { return key; }  // NOLINT(bugprone-*)
+    static const ResourceKey& key(const std::unique_ptr<Endpoints>& of) { return of->key; }
+    static size_t hash(std::string_view name) { return std::hash<std::string_view>{}(name); }
+    static size_t hash(const ResourceKey& key) { return hash(key.name) + key.source; }
+  };
+  struct Hash : ByKey {
+    size_t operator()(const auto& of) const { return hash(key(of)); }
+  };
+  struct Equal : ByKey {
+    bool operator()(const auto& a, const auto& b) const { return key(a) == key(b); }
+  };
 
-  Endpoints& follow(const ResourceKey& eds, const upstream::ClusterValue& user);
-  void unfollow(const ResourceKey& eds, const std::string& user);
+  // Null: there is none.
+  Cluster* find(std::string_view name) const;
+  Endpoints* find(const ResourceKey& eds) const;
+  void erase(const Cluster& cluster);
+  Endpoints& follow(const ResourceKey& eds, const upstream::ClusterValue& value, Cluster& user);
+  void unfollow(const ResourceKey& eds, const Cluster& user);
   void drop_next(Cluster& cluster);
   absl::Status activate(Cluster& cluster, const upstream::ClusterValue& value);
-  void give(const std::string& name, Cluster& cluster, const Endpoints& endpoints);
+  void give(Cluster& cluster);
   void set_warming(Cluster& cluster, bool warming);
-  void deliver(const ResourceKey& eds);
+  void take_set(Endpoints& endpoints, const upstream::EndpointsValue& value);
+  void deliver(ResourceKey eds);
   void share_dns(const Cluster& cluster, upstream::ClusterValue* value);
-  void begin_dns(const ResourceKey& key, const upstream::ClusterValue& user, Endpoints* endpoints);
+  void begin_dns(const upstream::ClusterValue& user, Endpoints* endpoints);
   void put_resolved(const std::string& name, const DnsDiscovery::State& state);
 
   dataplane::TablesBuilder& builder_;
   Executor& executor_;
   Deadlines& deadlines_;
   Subscriptions* subscriptions_ = nullptr;
-  Clusters clusters_;
+  absl::flat_hash_set<std::unique_ptr<Cluster>, Hash, Equal> clusters_;
   // Those that are found by name have keys of a source of their own.
-  std::map<ResourceKey, Endpoints> endpoints_;
+  absl::flat_hash_set<std::unique_ptr<Endpoints>, Hash, Equal> endpoints_;
   size_t num_warming_ = 0;
   base::MonoNs last_warming_at_ = 0;
   uint64_t last_dns_serial_ = 0;

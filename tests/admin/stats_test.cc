@@ -140,7 +140,6 @@ TEST(StatsWalk, RunsGiveTheSortedNames) {
                      store.scope<base::ListenerHttpCells>("listener.0.0.0.0_80.http.a."),
                      store.scope<base::ListenerCells>("listener.0.0.0.0_8080."),
                      store.scope<base::ClusterCells>("cluster.a."),
-                     store.scope<base::MembershipCells>("cluster.a."),
                      store.scope<base::ClusterCells>("cluster.a.b."),
                      store.scope<base::ClusterCells>("cluster.a-b."),
                      store.scope<base::HttpCells>("http.x.")};

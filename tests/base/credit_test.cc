@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <limits>
 #include <random>
+#include <thread>
 #include <vector>
 
 namespace sluice::base {
@@ -173,6 +175,53 @@ TEST(Credit, IsGivenBackOnceWhereverItMoved) {
     EXPECT_EQ(worker.in_use(), 0u);
   }
   EXPECT_EQ(pool.remaining(), 2u);
+}
+
+// ---- CreditPools: made by the first who asks.
+
+TEST(CreditPools, LimitsHoldBeforeAndAfterTheyAreMade) {
+  CreditPools pools;
+  pools.set_limits({1, 2, 3, 4, 5, 6, 7, 8});
+  for (size_t i = 0; i < CreditPools::kNum; ++i) EXPECT_EQ(pools.remaining(i), i + 1);
+  CreditPool* const made = pools.make(2);
+  EXPECT_EQ(pools.make(2), made);
+  WorkerCredit account(made[1]);
+  {
+    const Credit one(account), two(account), three(account);
+    EXPECT_TRUE(two);
+    EXPECT_FALSE(three);
+    pools.set_limits({1, 5, 3, 4, 5, 6, 7, 8});
+    EXPECT_EQ(pools.remaining(1), 3u) << "what is in use counts on";
+  }
+  account.settle();
+  EXPECT_EQ(pools.remaining(1), 5u);
+}
+
+// Whoever makes them while limits are set ends with the last ones.
+TEST(CreditPools, NoLimitIsLostWhileTheyAreMade) {
+  for (int round = 0; round < 300; ++round) {
+    CreditPools pools;
+    pools.set_limits({});
+    std::atomic<int> ready{0};
+    CreditPool* made[2] = {};
+    const auto meet = [&] {
+      ++ready;
+      while (ready.load() < 3) {
+      }
+    };
+    std::thread one([&] { meet(), made[0] = pools.make(4); });
+    std::thread two([&] { meet(), made[1] = pools.make(4); });
+    meet();
+    CreditPools::Limits limits{};
+    for (uint32_t n = 1; n <= 20; ++n) limits.fill(n), pools.set_limits(limits);
+    one.join();
+    two.join();
+    ASSERT_EQ(made[0], made[1]);
+    for (size_t i = 0; i < CreditPools::kNum; ++i) {
+      ASSERT_EQ(made[0][i].limit(), 20u) << i;
+      ASSERT_EQ(pools.remaining(i), 20u) << i;
+    }
+  }
 }
 
 }  // namespace

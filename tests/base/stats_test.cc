@@ -40,13 +40,17 @@ TEST(StatGroup, TablesAreSortedAndFitTheirStruct) {
       if (i > 0) {
         EXPECT_LT(group->rows[i - 1].name, row.name);
       }
-      const auto same = [&](const StatRow& other) { return other.offset == row.offset; };
+      if (row.of_main) continue;
+      const auto same = [&](const StatRow& other) {
+        return other.offset == row.offset && !other.of_main;
+      };
       if (std::find_if(group->rows.begin(), group->rows.end(), same) != group->rows.begin() + i) {
         continue;  // another name of the same
       }
-      bytes += row.kind == StatKind::kHistogram  ? sizeof(Histogram)
-               : row.kind == StatKind::kStatuses ? sizeof(StatusCells)
-                                                 : sizeof(Cell);
+      bytes += row.read != nullptr                ? sizeof(CreditPools)
+               : row.kind == StatKind::kHistogram ? sizeof(Histogram)
+               : row.kind == StatKind::kStatuses  ? sizeof(StatusCells)
+                                                  : sizeof(Cell);
       EXPECT_LT(row.offset, group->bytes);
     }
     EXPECT_EQ(bytes, group->bytes);  // every member has its row
@@ -134,6 +138,36 @@ TEST(StatsStore, UnusedScopeHasNoCellsButItsNames) {
   EXPECT_EQ(scope->num_blocks(), 0u);
   EXPECT_THAT(names_of(store), testing::Contains("listener.x.http.y.downstream_rq_2xx"));
   EXPECT_EQ(store.value("listener.x.http.y.downstream_rq_2xx"), 0u);
+}
+
+// Main's cells of a cluster stand in its scope, beside those of workers, and the gauges of its
+// circuit breakers are reckoned from what is there when they are read.
+TEST(StatsStore, MainsCellsAreOfTheSameScope) {
+  StatsStore store;
+  const auto scope = store.scope<ClusterCells>("cluster.a.");
+  const WorkerCells<MembershipCells> mains(scope);
+  mains->membership_total.set(3);
+  EXPECT_EQ(store.num_scopes(), 1u);
+  EXPECT_EQ(store.value("cluster.a.membership_total"), 3u);
+  EXPECT_EQ(store.value("cluster.a.bind_errors"), 0u);
+  {
+    const WorkerCells<ClusterCells> workers(scope);
+    workers->bind_errors.add(2);  // the first of its cells, as membership_change is of main's
+    EXPECT_NE(static_cast<void*>(workers.get()), static_cast<void*>(mains.get()));
+  }
+  const WorkerCells<ClusterCells> next(scope);
+  EXPECT_EQ(next->bind_errors.get(), 2u) << "goes on with what the worker before left";
+  EXPECT_EQ(store.value("cluster.a.membership_change"), 0u);
+  EXPECT_TRUE(scope->statuses(ClusterCells::kGroup.rows.front()).empty());
+
+  mains->breakers.set_limits({10, 20, 1, 40, 50, 60, 70, 80});
+  EXPECT_EQ(store.value("cluster.a.circuit_breakers.default.remaining_pending"), 20u);
+  EXPECT_EQ(store.value("cluster.a.circuit_breakers.default.rq_open"), 0u);
+  EXPECT_EQ(store.value("cluster.a.circuit_breakers.high.remaining_retries"), 80u);
+  WorkerCredit requests(mains->breakers.make(1)[2]);
+  const Credit one(requests);
+  EXPECT_EQ(store.value("cluster.a.circuit_breakers.default.rq_open"), 1u);
+  EXPECT_EQ(store.value("cluster.a.circuit_breakers.default.remaining_rq"), 0u);
 }
 
 TEST(StatsStore, SameNameIsTheSameScopeUntilNobodyKeepsIt) {

@@ -64,7 +64,7 @@ TEST(TablesBuilder, ClustersAreFoundByNameInTheVersionsThatHaveThem) {
   for (const char* name : {"a", "c", "d"}) {
     const router::ClusterId id = now.cluster_of(name);
     ASSERT_NE(id, router::kNoCluster) << name;
-    EXPECT_EQ(now.clusters.at(id).cluster->value.name, name);
+    EXPECT_EQ(now.clusters.at(id).cluster->name, name);
   }
   EXPECT_EQ(versions[2]->cluster_of("b"), b) << "an older version has it still";
   value.name = "b";  // and it comes back

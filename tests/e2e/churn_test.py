@@ -10,6 +10,7 @@ Memory, statistics and what /config_dump shows stay what they were, under reques
 
 import json
 import sys
+import time
 
 import control
 import harness
@@ -134,13 +135,18 @@ def push(api_type):
                 memory = control.memory_mib(sluice)
         after = control.memory_mib(sluice)
 
-        # Statistics of what went are swept with a publish, some seconds later.
+        # Statistics of what went are swept with a publish, every ten seconds; workers give back
+        # what they used within two.
+        gone_at = {}
+
         def settled():
             nonlocal n
             n += 1
             churn.round(n)
-            names = churn.admin("/stats")
-            return all(f"-{tag(old)}-" not in names for old in range(n - 1))
+            names, now = churn.admin("/stats"), time.monotonic()
+            gone_at[n - 1] = now
+            long_gone = [old for old in range(n) if gone_at.get(old, 0) < now - 5]
+            return all(f"-{tag(old)}-" not in names for old in long_gone)
         until("no statistic of what went is left", settled, 60)
         stats, dump = churn.seen()
         for page in ("/config_dump?include_eds", "/runtime", "/clusters", "/listeners"):

@@ -67,7 +67,7 @@ TEST(LeastRequest, AvoidsABusyHostAsTheChoicesAllow) {
   for (const uint32_t choices : {2u, 3u}) {
     SCOPED_TRACE(choices);
     ClusterSite site(Balancer::kLeastRequest, Endpoints().add(0, "hhhh").value());
-    site.cluster.value.choice_count = choices;
+    site.cluster.choice_count = choices;
     auto* busy = site.pick();
     const size_t index = site.index_of(*busy);
     site.state().hold(*busy);
@@ -102,7 +102,7 @@ TEST(LeastRequest, TakesTheLeastLoadedOfItsChoices) {
   constexpr uint64_t kSeed = 9;
   const std::vector<uint32_t> weights = {5, 1, 1, 3, 2};
   ClusterSite site(Balancer::kLeastRequest, Endpoints().weighted(weights).value(), kSeed);
-  site.cluster.value.choice_count = 4;
+  site.cluster.choice_count = 4;
   base::Random same(kSeed), ends(2);
   same.next();  // the cursor of round robin took one
   const EndpointSet::Tier& tier = site.endpoints().tiers()[0];

@@ -55,7 +55,8 @@ struct ClusterSite {
   ClusterSite(ClusterValue::Balancer balancer, const EndpointsValue& value, uint64_t seed = 7,
               uint32_t panic_pct = 50)
       : random(seed), panic_pct_(panic_pct) {
-    cluster.value.balancer = balancer;
+    cluster.balancer = balancer;
+    cluster.policy = std::make_shared<const ClusterValue>();
     put(value);
   }
   ~ClusterSite() {
@@ -68,7 +69,8 @@ struct ClusterSite {
     if (state_ == nullptr) {
       cluster.transport = std::make_shared<Transport>();
       if (cluster.breakers == nullptr) {
-        cluster.breakers = std::make_shared<Breakers>(cluster.value, 1);
+        cluster.breakers = std::make_shared<Breakers>();
+        cluster.breakers->set_limits(limits_of(limits));
       }
       cluster.stats = stats.scope<base::ClusterCells>("cluster.c.");
       entry_.cluster = std::make_shared<Cluster>(cluster);
@@ -79,7 +81,7 @@ struct ClusterSite {
   }
   HostT* pick() {
     State& s = state();
-    if (entry_.cluster->value.choice_count != cluster.value.choice_count) {
+    if (entry_.cluster->choice_count != cluster.choice_count) {
       entry_.cluster = std::make_shared<Cluster>(cluster);
     }
     s.bind(entry_);
@@ -108,6 +110,7 @@ struct ClusterSite {
   base::LeaseBook leases{main.mailbox};
   base::Random random;
   Cluster cluster;
+  ClusterValue limits;  // where its circuit breakers come from
 
  private:
   const uint32_t panic_pct_;

@@ -1,5 +1,6 @@
 #include "upstream/endpoint_set.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,15 +18,17 @@ using Shares = std::map<std::string, double>;
 // What each host gets of a tier, from its order of round robin and from its alias table.
 void add_shares(const EndpointSet& set, const EndpointSet::Tier& tier, double load, Shares* in_turn,
                 Shares* random) {
-  const auto name = [&](uint32_t i) { return set.endpoints()[i].address_text; };
+  const auto name = [&](uint32_t i) { return set.endpoints()[i].address.to_string(); };
   for (const uint32_t i : tier.in_turn()) {
     (*in_turn)[name(i)] += load / static_cast<double>(tier.in_turn().size());
   }
   const auto n = static_cast<double>(tier.hosts.size());
   for (size_t i = 0; i < tier.hosts.size(); ++i) {
-    const double keep = tier.alias.empty() ? 1.0 : tier.alias[i].keep_below / 4294967296.0;
+    const double keep =
+        tier.weighted == nullptr ? 1.0 : tier.weighted->alias[i].keep_below / 4294967296.0;
     (*random)[name(tier.hosts[i])] += load * keep / n;
-    if (keep < 1) (*random)[name(tier.hosts[tier.alias[i].other])] += load * (1 - keep) / n;
+    if (keep < 1)
+      (*random)[name(tier.hosts[tier.weighted->alias[i].other])] += load * (1 - keep) / n;
   }
 }
 
@@ -95,7 +98,7 @@ TEST(EndpointSet, OnlyHealthyOnesServeWhileTheySuffice) {
   endpoints.add(0, "h?hhhhhhdu");
   const auto set = EndpointSet::build(endpoints.value(), 50);
   ASSERT_EQ(set->tiers().size(), 1u) << "the usual pick costs no random number for the tier";
-  EXPECT_EQ(set->tiers()[0].hosts, (std::vector<uint32_t>{0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_THAT(set->tiers()[0].hosts, testing::ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
   EXPECT_EQ(set->num_healthy(), 8u);
   EXPECT_EQ(set->num_degraded(), 1u);
   EXPECT_EQ(set->endpoints().size(), 10u);
@@ -107,9 +110,9 @@ TEST(EndpointSet, DegradedOnesTakeWhatHealthyOnesCannot) {
   const auto set = EndpointSet::build(endpoints.value(), 50);
   ASSERT_EQ(set->tiers().size(), 2u);
   EXPECT_EQ(set->tiers()[0].load_up_to_pct, 70u);
-  EXPECT_EQ(set->tiers()[0].hosts, (std::vector<uint32_t>{0, 1, 2, 3, 4}));
+  EXPECT_THAT(set->tiers()[0].hosts, testing::ElementsAre(0, 1, 2, 3, 4));
   EXPECT_EQ(set->tiers()[1].load_up_to_pct, 100u);
-  EXPECT_EQ(set->tiers()[1].hosts, (std::vector<uint32_t>{5, 6, 7, 8, 9}));
+  EXPECT_THAT(set->tiers()[1].hosts, testing::ElementsAre(5, 6, 7, 8, 9));
 }
 
 TEST(EndpointSet, HealthyOnesOfALowerPriorityComeBeforeDegradedOnes) {
@@ -117,8 +120,8 @@ TEST(EndpointSet, HealthyOnesOfALowerPriorityComeBeforeDegradedOnes) {
   endpoints.add(0, "hhhhhddddd").add(1, "hh");
   const auto set = EndpointSet::build(endpoints.value(), 50);
   ASSERT_EQ(set->tiers().size(), 2u);
-  EXPECT_EQ(set->tiers()[0].hosts, (std::vector<uint32_t>{0, 1, 2, 3, 4}));
-  EXPECT_EQ(set->tiers()[1].hosts, (std::vector<uint32_t>{10, 11}));
+  EXPECT_THAT(set->tiers()[0].hosts, testing::ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_THAT(set->tiers()[1].hosts, testing::ElementsAre(10, 11));
 }
 
 TEST(EndpointSet, NoPanicWhereOtherPrioritiesSuffice) {
@@ -127,7 +130,7 @@ TEST(EndpointSet, NoPanicWhereOtherPrioritiesSuffice) {
   const auto set = EndpointSet::build(endpoints.value(), 50);
   ASSERT_EQ(set->tiers().size(), 2u);
   EXPECT_EQ(set->tiers()[0].load_up_to_pct, 14u);
-  EXPECT_EQ(set->tiers()[0].hosts, (std::vector<uint32_t>{0})) << "not the unhealthy ones";
+  EXPECT_THAT(set->tiers()[0].hosts, testing::ElementsAre(0)) << "not the unhealthy ones";
 }
 
 TEST(EndpointSet, PanicUsesAllAndThresholdZeroTurnsItOff) {
@@ -233,7 +236,7 @@ TEST(EndpointSet, DrawsFollowTheShares) {
   std::map<std::string, int> drawn;
   for (int i = 0; i < kDraws; ++i) {
     const EndpointSet::Tier* tier = set->tier(random);
-    ++drawn[set->endpoints()[tier->weighted_random(random)].address_text];
+    ++drawn[set->endpoints()[tier->weighted_random(random)].address.to_string()];
   }
   double chi_square = 0;
   for (const auto& [address, share] : wanted) {

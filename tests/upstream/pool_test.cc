@@ -51,7 +51,7 @@ class PoolTest : public testing::Test {
   uint64_t stat(std::string_view name) {
     return site_->stats.value("cluster.c." + std::string(name));
   }
-  BreakerLimits& limits() { return site_->cluster.value.breakers_default; }
+  BreakerLimits& limits() { return site_->limits.breakers_default; }
 
   net::ListenSocket listening_;
   std::unique_ptr<ClusterSite> site_;
@@ -121,14 +121,16 @@ TEST(Breakers, WorkersShareOneLimitAndNeverExceedIt) {
   constexpr uint32_t kLimit = 1000;
   ClusterValue value;
   value.breakers_default.max_requests = kLimit;
-  Breakers breakers(value, 4);
+  Breakers breakers;
+  breakers.set_limits(limits_of(value));
+  base::CreditPool& requests = breakers.make(4)[2];
   struct WorkerOfFour {
-    explicit WorkerOfFour(Breaker& b) : account(b.requests) {}
+    explicit WorkerOfFour(base::CreditPool& pool) : account(pool) {}
     base::WorkerCredit account;
     std::vector<base::Credit> held;
   };
   std::deque<WorkerOfFour> workers;
-  for (int i = 0; i < 4; ++i) workers.emplace_back(breakers.normal);
+  for (int i = 0; i < 4; ++i) workers.emplace_back(requests);
   base::Random random(3);
   uint32_t in_use = 0, most = 0, refused = 0;
   for (int i = 0; i < 300'000; ++i) {
@@ -151,14 +153,13 @@ TEST(Breakers, WorkersShareOneLimitAndNeverExceedIt) {
   EXPECT_GT(refused, 0u);
   EXPECT_GT(most, kLimit - kLimit / 4);
   // A lower limit holds at once for what comes, and counts what is in use.
-  BreakerLimits lower;
-  lower.max_requests = 10;
-  breakers.normal.set_limits(lower);
+  value.breakers_default.max_requests = 10;
+  breakers.set_limits(limits_of(value));
   for (WorkerOfFour& worker : workers) worker.account.settle();
   EXPECT_EQ(bool(base::Credit(workers[0].account)), in_use < 10);
   for (WorkerOfFour& worker : workers) worker.held.clear();
   for (WorkerOfFour& worker : workers) worker.account.settle();
-  EXPECT_EQ(breakers.normal.requests.remaining(), 10u);
+  EXPECT_EQ(breakers.remaining(2), 10u);
 }
 
 }  // namespace

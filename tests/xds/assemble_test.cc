@@ -190,7 +190,7 @@ TEST_F(XdsAssembler, AClusterThatAsksForOtherEndpointsServesTheOldUntilTheyAreTh
   send(kE, {endpoints("b", 90, 3)});
   EXPECT_EQ(published_endpoints("a"), 3);
   EXPECT_THAT(subscriptions.names[kE], ElementsAre("b"));
-  EXPECT_EQ(server.builder().cluster("a")->cluster->value.eds_service_name, "b");
+  EXPECT_EQ(server.builder().cluster("a")->cluster->eds_service_name(), "b");
 }
 
 TEST_F(XdsAssembler, ASupersededWarmingClusterLeavesNothing) {

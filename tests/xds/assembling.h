@@ -174,7 +174,7 @@ class XdsAssembler : public ::testing::Test {
     const auto* entry = server.builder().cluster(name);
     const bool any =
         entry != nullptr && entry->endpoints != nullptr && !entry->endpoints->endpoints().empty();
-    return any ? entry->endpoints->endpoints()[0].address_text : "";
+    return any ? entry->endpoints->endpoints()[0].address.to_string() : "";
   }
 
   dataplane::Server server;
